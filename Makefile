@@ -1,0 +1,71 @@
+# The one door for commands; CI uses the same ones. `make help` lists them.
+#
+#   make serve                    build, then serve the markup site on http://127.0.0.1:8000
+#   make test                     build, then run every test that needs nothing beyond pip
+#   make test PYTHON=python3.13   the same with another interpreter
+
+PYTHON ?= python3
+BASE_PYTHON := $(notdir $(PYTHON))
+VENV ?= .venv$(if $(filter-out python3,$(BASE_PYTHON)),-$(BASE_PYTHON))
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+COMPILER := $(firstword $(foreach cc,$(CC) cc gcc clang,$(shell command -v $(cc) 2>/dev/null)))
+
+PORT ?= 8000
+BIND ?= 127.0.0.1:$(PORT)
+WORKERS ?=
+THREADS ?=
+PYTEST_ARGS ?=
+
+ifeq ($(COMPILER),)
+BUILD_ENV := PORTWAY_NO_EXTENSIONS=1
+BUILD_NOTE := No C compiler found: building the uncompiled form of Portway (slower, same behaviour).
+else
+BUILD_ENV := PORTWAY_REQUIRE_EXTENSIONS=1
+BUILD_NOTE := Building Portway with $(COMPILER).
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help serve superuser test test-chain check format lint types layers docs dist clean build
+.DELETE_ON_ERROR:
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Portway needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1). Try: make PYTHON=python3.13" >&2; exit 1; }
+	@echo "Creating $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+# Each stamp is what a set of requirements was installed for; touching one of its inputs installs again.
+COMPILED_SOURCES := $(shell grep -oE '"portway\.[a-z_.]+"' setup.py | tr -d '"' | sed 's|\.|/|g; s|^|src/|; s|$$|.py|')
+
+$(VENV)/.built: $(BIN)/python pyproject.toml setup.py $(COMPILED_SOURCES)
+	@echo "$(BUILD_NOTE)"
+	@$(BUILD_ENV) $(PIP) install --editable '.[all]'
+	@touch $@
+
+$(VENV)/.markup: $(VENV)/.built markup/requirements.txt
+	@echo "Installing what the markup project needs"
+	@$(PIP) install -r markup/requirements.txt
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.markup
+	@echo "Installing what the tests need"
+	@$(BUILD_ENV) $(PIP) install --editable '.[all,test]'
+	@touch $@
+
+$(VENV)/.check: $(VENV)/.test
+	@echo "Installing what the checks need"
+	@$(BUILD_ENV) $(PIP) install --editable '.[all,test,check]'
+	@touch $@
+
+build: $(VENV)/.built ## create .venv and build Portway into it
+	@$(BIN)/portway --version
+
+clean: ## remove everything that was built or installed here
+	rm -rf .venv .venv-* build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src markup tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src -name '*.so' -delete
+	rm -rf src/*.egg-info
