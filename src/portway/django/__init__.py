@@ -1,0 +1,1 @@
+"""Django projects: found on disk, asked for what to serve."""

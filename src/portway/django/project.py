@@ -1,4 +1,4 @@
-"""Finds the Django project that a command is run in, by reading files: nothing of the project is imported or run.
+"""Finds the Django project that a command is run in, by reading files: nothing is imported or run.
 
 Used by the command line, before anything forks, to serve `portway` without arguments.
 """
@@ -34,8 +34,9 @@ def find_project(directory: str, environ: Mapping[str, str]) -> DjangoProject | 
     """Return the project that the directory belongs to, None where there is none.
 
     Looks for manage.py in the directory, then in the folders directly below it, then in those above (at most
-    LEVELS_UP, not above the root of a repository). DJANGO_SETTINGS_MODULE in `environ` wins over manage.py's default,
-    as it does for manage.py itself. Raises ProjectError when several projects fit or the settings are not named.
+    LEVELS_UP, not above the root of a repository). DJANGO_SETTINGS_MODULE in `environ` wins over manage.py's
+    default, as it does for manage.py itself. Raises ProjectError when several projects fit or the settings
+    are not named.
     """
     directory = os.path.abspath(directory)
     root = _find_root(directory)
@@ -59,7 +60,9 @@ def _find_root(directory: str) -> str | None:
     folder = directory
     for _ in range(LEVELS_UP):
         parent = os.path.dirname(folder)
-        if parent == folder or any(os.path.exists(os.path.join(folder, end)) for end in _ENDS_OF_A_REPOSITORY):
+        if parent == folder or any(
+            os.path.exists(os.path.join(folder, end)) for end in _ENDS_OF_A_REPOSITORY
+        ):
             return None
         folder = parent
         if _has_manage(folder):
@@ -101,7 +104,7 @@ def _settings_module(manage: str, environ: Mapping[str, str]) -> str:
 
 
 def _named_settings(manage: str) -> tuple[list[str], list[str]]:
-    """Return the settings modules that the file sets as a default, and those it sets in any case; each once."""
+    """Return the settings modules that the file sets as a default, and those it sets in any case."""
     try:
         with open(manage, "rb") as file:
             tree = ast.parse(file.read(), manage)
@@ -114,8 +117,16 @@ def _named_settings(manage: str) -> tuple[list[str], list[str]]:
     defaults: list[str] = []
     forced: list[str] = []
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "setdefault":
-            if len(node.args) == 2 and _is_environ(node.func.value) and _text(node.args[0], constants) == _VARIABLE:
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr == "setdefault"
+        ):
+            if (
+                len(node.args) == 2
+                and _is_environ(node.func.value)
+                and _text(node.args[0], constants) == _VARIABLE
+            ):
                 _add(defaults, _text(node.args[1], constants))
         elif isinstance(node, ast.Assign):
             for place in node.targets:
@@ -132,7 +143,11 @@ def _string_constants(tree: ast.Module) -> dict[str, str]:
     """Return the names at the top of the module that are given a string once, and what they are given."""
     constants: dict[str, str] = {}
     for node in tree.body:
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+        if (
+            isinstance(node, ast.Assign)
+            and isinstance(node.value, ast.Constant)
+            and isinstance(node.value.value, str)
+        ):
             for place in node.targets:
                 if isinstance(place, ast.Name):
                     constants[place.id] = node.value.value

@@ -1,8 +1,9 @@
 r"""Bind addresses: the text of `--bind` made into a value, nothing opened and nothing looked up.
 
-`parse_address` knows the forms Gunicorn knows: HOST, HOST:PORT, :PORT, PORT, [IPV6]:PORT, tcp://HOST:PORT, unix:PATH,
-unix:\0NAME (a name in Linux's abstract namespace) and fd://N (a socket that the parent process opened). Whether a
-host name resolves and whether the address is free is found out when the listener is opened.
+`parse_address` knows the forms Gunicorn knows: HOST, HOST:PORT, :PORT, PORT, [IPV6]:PORT, tcp://HOST:PORT,
+unix:PATH, unix:\0NAME (a name in Linux's abstract namespace) and fd://N (a socket that the parent process
+opened). Whether a host name resolves and whether the address is free is found out when the listener is
+opened.
 
 Pure functions of their arguments; any thread may call them.
 """
@@ -110,7 +111,9 @@ def _descriptor(number: str) -> Address:
     if not (number.isascii() and number.isdigit()):
         raise ValueError("fd:// needs the number of an open descriptor, as fd://3")
     if int(number) < 3:
-        raise ValueError("descriptors 0, 1 and 2 are the standard streams; a socket is handed over as fd://3 or above")
+        raise ValueError(
+            "descriptors 0, 1 and 2 are the standard streams; a socket is handed over as fd://3 or above"
+        )
     return Address("fd", fd=int(number))
 
 

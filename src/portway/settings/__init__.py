@@ -1,0 +1,1 @@
+"""The settings: one table, and what is derived from it."""

@@ -1,0 +1,276 @@
+"""The one table of settings: what each is called, where it may be given, what it may be, what it is for.
+
+The fields of `Settings` are the table: each declares its kind, default, flags and meaning where it declares
+its name and type. The command line, the configuration file, `--print-config` and docs/reference/settings.md
+are derived from it. Names and flags are Gunicorn's where Gunicorn has the setting. A `Settings` is made by
+portway.settings.load and never changes; every process of a generation works with the same one.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from portway.net.addresses import Address, parse_address
+from portway.observe.access import DEFAULT_FORMAT, check_format
+from portway.settings import kinds
+from portway.settings.kinds import Kind
+from portway.settings.worker_class import worker_class
+
+CONFIG, SOCKET, WORKERS, TIMES, LIMITS, FILES, PROXY, LOGS, PROCESS, DEBUG = (
+    "Configuration",
+    "Listening",
+    "Workers",
+    "Timeouts",
+    "Limits",
+    "Static and media files",
+    "Proxies and responses",
+    "Logging",
+    "Process",
+    "Development and checks",
+)
+
+#: A default that portway.settings.load works out on the machine.
+WORKED_OUT: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row of the table.
+
+    flags: those that take the value, or that mean True; off_flags: those that mean False. env: the
+    environment variable that gives the default, "" for none. default_text: how the reference page writes the
+    default. gunicorn: True where Gunicorn has the setting by this name.
+    """
+
+    name: str
+    section: str
+    kind: Kind
+    default: Any
+    default_text: str
+    meaning: str
+    flags: tuple[str, ...] = ()
+    off_flags: tuple[str, ...] = ()
+    env: str = ""
+    repeatable: bool = False
+    gunicorn: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a value came from. kind: default, machine, environment, file or flag; text: as people say it."""
+
+    kind: str
+    text: str
+
+
+def setting(
+    section: str,
+    kind: Kind,
+    default: Any,
+    meaning: str,
+    *flags: str,
+    off: tuple[str, ...] = (),
+    env: str = "",
+    default_text: str | None = None,
+    repeatable: bool = False,
+    gunicorn: bool = True,
+) -> Any:
+    """Return the dataclass field of a setting; its row is completed with the field's name in TABLE."""
+    shown = default_text
+    if shown is None:
+        shown = kind.show(default) or "none"
+    row = Setting("", section, kind, default, shown, meaning, flags, off, env, repeatable, gunicorn)
+    return field(default=default, metadata={"row": row})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings that a generation runs with: an attribute for each row, by its name."""
+
+    # fmt: off
+    config: str | None = setting(
+        CONFIG, kinds.text("FILE", optional=True, allowed="a path, file:PATH or python:MODULE"), None,
+        "The configuration file, Python that is run: PATH, file:PATH or python:MODULE.",
+        "-c", "--config", default_text="./portway.conf.py, else ./gunicorn.conf.py, if there is one")
+    wsgi_app: str | None = setting(
+        CONFIG, kinds.text("APP", optional=True, allowed="MODULE[:CALLABLE]"), None,
+        "The application to serve when the command line names none.")
+
+    bind: tuple[Address, ...] = setting(
+        SOCKET, kinds.addresses(), (parse_address("127.0.0.1:8000"),),
+        "Where to listen; can be given several times. PORT in the environment stands for 0.0.0.0:PORT.",
+        "-b", "--bind", env="PORT", repeatable=True)
+    backlog: int = setting(
+        SOCKET, kinds.integer(1, 65535), 2048,
+        "How many connections may wait to be accepted; the kernel's net.core.somaxconn is a bound too.",
+        "--backlog")
+
+    workers: int = setting(
+        WORKERS, kinds.integer(1, 1024), WORKED_OUT, "The number of worker processes.",
+        "-w", "--workers", env="WEB_CONCURRENCY",
+        default_text="one for each CPU the cgroup grants, at least 2, fewer where memory is short")
+    threads: int = setting(
+        WORKERS, kinds.integer(1, 1024), 4,
+        "The number of threads in each worker that run the application.", "--threads")
+    worker_class: str = setting(
+        WORKERS, worker_class(), "gthread",
+        "Accepted for Gunicorn's sake: sync and gthread both name Portway's worker, which runs threads.",
+        "-k", "--worker-class")
+    worker_connections: int = setting(
+        WORKERS, kinds.integer(1, 1_000_000), 1000,
+        "How many connections a worker holds open at once; more wait in the backlog.", "--worker-connections")
+    max_queue: int = setting(
+        WORKERS, kinds.integer(1, 1_000_000), 1000,
+        "How many complete requests may wait in a worker for a thread; those beyond are answered 503.",
+        "--max-queue", gunicorn=False)
+    preload_app: bool = setting(
+        WORKERS, kinds.boolean(), True,
+        "Import the application once and fork the workers from there; without it each worker imports it.",
+        "--preload", off=("--no-preload",))
+
+    timeout: float = setting(
+        TIMES, kinds.seconds(0, 86400), 30,
+        "How long a worker may show no sign of life before it is replaced; 0 is for ever.", "-t", "--timeout")
+    graceful_timeout: float = setting(
+        TIMES, kinds.seconds(0, 86400), 30,
+        "How long requests may take to finish when a worker is to stop.", "--graceful-timeout")
+    keepalive: float = setting(
+        TIMES, kinds.seconds(0, 86400), 75,
+        "How long a connection may wait for its next request; should outlast a load balancer. 0 closes it.",
+        "--keep-alive")
+    head_timeout: float = setting(
+        TIMES, kinds.seconds(1, 3600), 15,
+        "How long a request line and its header fields may take to arrive.", "--head-timeout", gunicorn=False)
+    body_timeout: float = setting(
+        TIMES, kinds.seconds(1, 3600), 30,
+        "How long a client may pause while it sends a request's body.", "--body-timeout", gunicorn=False)
+    write_timeout: float = setting(
+        TIMES, kinds.seconds(1, 3600), 30,
+        "How long a client may take no byte of a response that waits for it.",
+        "--write-timeout", gunicorn=False)
+
+    limit_request_line: int = setting(
+        LIMITS, kinds.size(0, 65536), 4094,
+        "The longest request line in bytes; 0 leaves it to limit_request_head.", "--limit-request-line")
+    limit_request_fields: int = setting(
+        LIMITS, kinds.integer(0, 32768), 100,
+        "The greatest number of header fields; 0 leaves it to limit_request_head.", "--limit-request-fields")
+    limit_request_field_size: int = setting(
+        LIMITS, kinds.size(0, 1024**2), 8190,
+        "The longest header field in bytes; 0 leaves it to limit_request_head.",
+        "--limit-request-field_size", "--limit-request-field-size")
+    limit_request_head: int = setting(
+        LIMITS, kinds.size(1024, 16 * 1024**2), 65536,
+        "The greatest size of the request line and all header fields together, in bytes.",
+        "--limit-request-head", gunicorn=False)
+    max_body: int = setting(
+        LIMITS, kinds.size(1, 1024**5, zero=True), 100 * 1024**2,
+        "The largest request body, as 512k, 20m or 1g; larger ones are answered 413. 0 is no limit.",
+        "--max-body", gunicorn=False)
+
+    static: tuple[tuple[str, str], ...] = setting(
+        FILES, kinds.mounts(), (),
+        "Serve the files of a folder that change only with a release; can be given several times.",
+        "--static", repeatable=True, gunicorn=False)
+    media: tuple[tuple[str, str], ...] = setting(
+        FILES, kinds.mounts(), (),
+        "Serve the files of a folder that users add to; can be given several times.",
+        "--media", repeatable=True, gunicorn=False)
+    auto_static: bool = setting(
+        FILES, kinds.boolean(), True,
+        "Serve STATIC_URL from STATIC_ROOT and MEDIA_URL from MEDIA_ROOT of a Django project's settings.",
+        off=("--no-static",), gunicorn=False)
+
+    forwarded_allow_ips: tuple[str, ...] = setting(
+        PROXY, kinds.peers(), ("127.0.0.1", "::1"),
+        "The proxies whose X-Forwarded-For and -Proto are believed; peers on a Unix socket always are.",
+        "--forwarded-allow-ips", env="FORWARDED_ALLOW_IPS")
+    script_name: str = setting(
+        PROXY, kinds.prefix(slash=False), "",
+        "The path that the application is mounted at, as /app: SCRIPT_NAME in environ.",
+        "--script-name", env="SCRIPT_NAME", gunicorn=False)
+    server_header: bool = setting(
+        PROXY, kinds.boolean(), True, "Send a Server field with each response.",
+        "--server-header", off=("--no-server-header",), gunicorn=False)
+    health_path: str = setting(
+        PROXY, kinds.prefix(slash=True), "",
+        "Answer PATHlive and PATHready without the application, as /-/ for /-/live and /-/ready.",
+        "--health-path", gunicorn=False)
+
+    accesslog: str | None = setting(
+        LOGS, kinds.text("FILE", optional=True, allowed="a path, or - for standard output"), None,
+        "Where each request is logged; - is standard output.", "--access-logfile")
+    access_log_format: str = setting(
+        LOGS, dataclasses.replace(
+            kinds.text("FORMAT", allowed="a format of the access log"), parse=check_format), DEFAULT_FORMAT,
+        "What the access log says about a request.", "--access-logformat")
+    errorlog: str = setting(
+        LOGS, kinds.text("FILE", allowed="a path, or - for standard error"), "-",
+        "Where the server says what it does and what went wrong; - is standard error.",
+        "--error-logfile", "--log-file")
+    loglevel: str = setting(
+        LOGS, kinds.choice(("debug", "info", "warning", "error", "critical"), "LEVEL"), "info",
+        "The least important messages that are logged.", "--log-level")
+
+    chdir: str = setting(
+        PROCESS, kinds.text("FOLDER", allowed="the path of a folder"), WORKED_OUT,
+        "The folder to change to; it is also put on the path that modules are imported from.",
+        "--chdir", default_text="the current folder")
+    pythonpath: tuple[str, ...] = setting(
+        PROCESS, kinds.paths(), (), "More folders to import modules from, in a comma list.", "--pythonpath")
+    raw_env: tuple[str, ...] = setting(
+        PROCESS, kinds.variables(), (),
+        "Set a variable in the application's environment; can be given several times.",
+        "-e", "--env", repeatable=True)
+    pidfile: str | None = setting(
+        PROCESS, kinds.text("FILE", optional=True, allowed="a path"), None,
+        "The file to write the supervisor's process id to.", "-p", "--pid")
+    proc_name: str = setting(
+        PROCESS, kinds.text("NAME", allowed="a name"), "portway",
+        "What the processes are called in ps and top, where setproctitle is installed.", "-n", "--name")
+    user: int | None = setting(
+        PROCESS, kinds.user(), None, "The user, by name or number, that workers run as.",
+        "-u", "--user", default_text="the one that starts the server")
+    group: int | None = setting(
+        PROCESS, kinds.group(), None, "The group, by name or number, that workers run as.",
+        "-g", "--group", default_text="that of the process that starts the server")
+    umask: int | None = setting(
+        PROCESS, kinds.umask(), None, "The mode bits that new files and Unix sockets do not get.",
+        "-m", "--umask", default_text="that of the process that starts the server")
+
+    reload: bool = setting(
+        DEBUG, kinds.boolean(), False, "Start new workers when the code changes; for development.",
+        "--reload")
+    check_config: bool = setting(
+        DEBUG, kinds.boolean(), False,
+        "Check the settings, load the application, and exit: 0 when all is well, else 1.", "--check-config")
+    print_config: bool = setting(
+        DEBUG, kinds.boolean(), False,
+        "Print each setting and where its value came from, then do as --check-config.", "--print-config")
+    # fmt: on
+
+    sources: Mapping[str, Source] = field(default_factory=dict, repr=False, compare=False)
+    sizing_reason: str = field(default="", repr=False, compare=False)
+
+    def explain(self, name: str) -> str:
+        """Say where the value came from: "default", "GUNICORN_CMD_ARGS --workers", a file's path."""
+        source = self.sources.get(name)
+        return source.text if source else "default"
+
+    def source(self, name: str) -> str:
+        """Return the kind of place that the value came from: default, machine, environment, file or flag."""
+        source = self.sources.get(name)
+        return source.kind if source else "default"
+
+
+def _rows() -> dict[str, Setting]:
+    return {
+        f.name: dataclasses.replace(f.metadata["row"], name=f.name)
+        for f in dataclasses.fields(Settings)
+        if "row" in f.metadata
+    }
+
+
+#: Every setting by its name, in the order of the reference page.
+TABLE: Mapping[str, Setting] = _rows()
