@@ -1,7 +1,7 @@
 """A stand-in for the `cython` module, so that Cython is needed to build Portway and never to run it.
 
-It is not a copy of Cython's own shadow module: it has only the names that the compiled modules use, and in the
-uncompiled form each of them does nothing. A module of the hot path begins with
+It is not a copy of Cython's own shadow module: it has only the names that the compiled modules use, and in
+the uncompiled form each of them does nothing. A module of the hot path begins with
 
     try:
         import cython
@@ -19,10 +19,20 @@ compiled = False
 
 # C types, used as annotations only; annotations are never evaluated for effect.
 bint = bool
-int = int  # noqa: A001, PLW0127 - the name is Cython's
-uint = long = ulong = longlong = ulonglong = short = Py_ssize_t = size_t = int
-char = uchar = int
+int = int  # the name is Cython's
+uint = long = ulong = ulonglong = short = Py_ssize_t = size_t = int
+char = int
 double = float
+
+
+class longlong(int):  # noqa: N801 - the name is Cython's
+    """A C type of which `longlong[:]` is a view of a buffer, which the uncompiled form indexes as it is."""
+
+    def __class_getitem__(cls, _item: Any) -> Any:
+        return object
+
+
+uchar = longlong
 
 
 def _unchanged(function: T) -> T:
@@ -36,7 +46,7 @@ def _decorator(*_args: Any, **_kwargs: Any) -> Callable[[T], T]:
     return _unchanged
 
 
-locals = returns = exceptval = boundscheck = wraparound = nonecheck = freelist = cdivision = _decorator  # noqa: A001
+locals = returns = exceptval = boundscheck = wraparound = nonecheck = freelist = cdivision = _decorator
 
 
 def declare(_type: Any = None, value: Any = None, **_kwargs: Any) -> Any:
