@@ -1,4 +1,4 @@
-"""How a mistake of the operator's is reported: a sentence for the terminal and an exit status, no traceback."""
+"""How a mistake of the operator's is reported: a sentence and an exit status, no traceback."""
 
 
 class SettingsError(Exception):

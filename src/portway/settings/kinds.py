@@ -227,7 +227,7 @@ def variables() -> Kind:
 
 
 def mounts() -> Kind:
-    """Folders served under a URL path, URL=FOLDER each; the value is pairs (url with both slashes, folder)."""
+    """Folders served under a URL path, URL=FOLDER each; as pairs, the URL with a slash at both ends."""
 
     def parse(value: Any) -> tuple[tuple[str, str], ...]:
         pairs = list(value.items()) if isinstance(value, dict) else [_pair(item) for item in _items(value)]

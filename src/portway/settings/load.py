@@ -18,7 +18,7 @@ from portway.settings.arguments import Given, build_parser, read_arguments
 from portway.settings.config_file import DEFAULT_FILES, default_file, might_be_setting, run_config
 from portway.settings.errors import SettingsError
 from portway.settings.foreign import BY_NAME, HOOKS
-from portway.settings.table import TABLE, Setting, Settings, Source
+from portway.settings.table import TABLE, Origin, Setting, Settings, Source
 
 #: Variables that hold flags, the later one wins.
 ARGUMENT_VARIABLES = ("GUNICORN_CMD_ARGS", "PORTWAY_CMD_ARGS")
@@ -51,6 +51,17 @@ def load(
     machine: what the default number of workers is worked out from, None to measure it. Raises SettingsError.
     """
     return _Loading(environ, directory or current_directory(environ), machine).load(arguments)
+
+
+def load_again(settings: Settings) -> Loaded:
+    """Return what the same arguments and environment ask for now: the configuration file is read anew.
+
+    The folder is the one by the same name, which may be another release by now. Raises SettingsError.
+    """
+    origin = settings.origin
+    if origin is None:
+        raise SettingsError("these settings were not loaded from anywhere")
+    return load(origin.arguments, origin.environ, origin.directory)
 
 
 def current_directory(environ: Mapping[str, str]) -> str:
@@ -99,7 +110,8 @@ class _Loading:
             self._take_arguments(given, variable)
         self._take_arguments(command, "")
         reason = self._complete()
-        settings = Settings(**self.values, sources=self.sources, sizing_reason=reason)
+        origin = Origin(tuple(arguments), dict(self.environ), self.directory)
+        settings = Settings(**self.values, sources=self.sources, sizing_reason=reason, origin=origin)
         return Loaded(settings, application, tuple(self.warnings))
 
     def _words(self, variable: str) -> list[str]:

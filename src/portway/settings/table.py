@@ -64,6 +64,15 @@ class Source:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What settings were loaded from, so that they can be loaded again: see portway.settings.load.load."""
+
+    arguments: tuple[str, ...]
+    environ: Mapping[str, str]
+    directory: str
+
+
 def setting(
     section: str,
     kind: Kind,
@@ -252,6 +261,7 @@ class Settings:
 
     sources: Mapping[str, Source] = field(default_factory=dict, repr=False, compare=False)
     sizing_reason: str = field(default="", repr=False, compare=False)
+    origin: Origin | None = field(default=None, repr=False, compare=False)
 
     def explain(self, name: str) -> str:
         """Say where the value came from: "default", "GUNICORN_CMD_ARGS --workers", a file's path."""
