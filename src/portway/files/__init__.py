@@ -1,0 +1,1 @@
+"""Static and media files, answered without the application."""
