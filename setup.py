@@ -12,6 +12,10 @@ from setuptools import Extension, setup
 # Each is an ordinary typed .py file in Cython's pure-Python mode; tests/architecture holds this list to the files.
 COMPILED = (
     "portway.observe.scoreboard",
+    "portway.worker.connection",
+    "portway.worker.exchange",
+    "portway.worker.leadership",
+    "portway.worker.loop",
 )
 
 NONE = bool(os.environ.get("PORTWAY_NO_EXTENSIONS"))
@@ -25,7 +29,7 @@ if not NONE and COMPILED:
 
     extensions = cythonize(
         [
-            Extension(name, [f"src/{name.replace('.', '/')}.py"], extra_compile_args=["-O3"], optional=not REQUIRED)
+            Extension(name, [f"src/{name.replace('.', '/')}.py"], extra_compile_args=["-O3", "-g0"], optional=not REQUIRED)
             for name in COMPILED
         ],
         build_dir="build/cython",

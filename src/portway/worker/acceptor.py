@@ -1,0 +1,168 @@
+"""Takes connections from the listening sockets, and stops taking them when there is a reason. Runs on the leader.
+
+The reasons, each of which ends by itself:
+
+1.  No descriptors or memory are left (EMFILE, ENFILE, ENOBUFS, ENOMEM): a pause, so that the loop does not spin on a
+    socket that stays readable.
+2.  The worker has as many connections as it may have: until one is closed. Kept-alive connections that wait for
+    nothing are closed first.
+3.  Every application thread is busy while another worker has a free one: a short pause, which leaves the connection to
+    that worker.
+"""
+
+import errno
+import logging
+import select
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from portway.worker.connection import Connection
+from portway.worker.site import Site
+
+log = logging.getLogger("portway.error")
+
+#: Connections taken at one readiness event; other workers and the open connections have their turn between.
+AT_ONCE = 16
+#: Seconds without accepting after the system had no descriptors or memory.
+EXHAUSTED_PAUSE = 0.1
+#: Seconds in which a worker leaves new connections to the others because it has no free thread and they have.
+GATE_PAUSE = 0.005
+#: Seconds between two log lines about the same limit.
+LOG_EVERY = 60.0
+
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+# What accept reports of a connection that has already failed, or of a signal: try the next one.
+_PASSING = frozenset({errno.ECONNABORTED, errno.EINTR, errno.EPROTO, errno.EPERM, errno.ENETDOWN, errno.EHOSTUNREACH})
+
+
+class Acceptor:
+    """The accepting side of a worker's loop.
+
+    limit: connections that the worker may have. leave_to_others: whether a connection had better be taken by another
+    worker (reason 3).
+    """
+
+    def __init__(self, loop: Any, sites: list[Site], limit: int, leave_to_others: Callable[[], bool]) -> None:
+        self.sites = {site.fd: site for site in sites}
+        self.accepted = 0
+        self._loop = loop
+        self._limit = limit
+        self._leave_to_others = leave_to_others
+        self._listening = False
+        self._resume_at = 0.0
+        self._full = False
+        self._closed = False
+        self._logged: dict[str, float] = {}
+
+    def open(self) -> None:
+        """Begin to accept."""
+        self._listen()
+
+    def _listen(self) -> None:
+        if not self._listening and not self._closed:
+            self._listening = True
+            self._resume_at = 0.0
+            self._full = False
+            for fd in self.sites:
+                # With EPOLLEXCLUSIVE the kernel wakes one waiting worker for a connection, not all of them.
+                self._loop.epoll.register(fd, select.EPOLLIN | select.EPOLLEXCLUSIVE)
+
+    def _pause(self, until: float) -> None:
+        self._resume_at = until
+        if self._listening:
+            self._listening = False
+            for fd in self.sites:
+                self._loop.epoll.unregister(fd)
+
+    @property
+    def paused(self) -> bool:
+        """Whether it does not accept at the moment, for one of the reasons above."""
+        return not self._listening and not self._closed
+
+    def wait_at_most(self, now: float) -> float:
+        """Return how long the loop may sleep before a pause ends by the clock, in seconds."""
+        return max(self._resume_at - now, 0.0) if self._resume_at else 1.0
+
+    def tick(self, now: float) -> None:
+        """Go on accepting if a pause is over or a place has become free."""
+        if not self.paused:
+            return
+        if self._full:
+            if len(self._loop.connections) < self._limit:
+                self._listen()
+        elif now >= self._resume_at:
+            self._listen()
+
+    def on_event(self, fd: int, now: float) -> None:
+        """Accept what waits on one listening socket."""
+        site = self.sites[fd]
+        for _ in range(AT_ONCE):
+            if self._leave_to_others():
+                self._pause(now + GATE_PAUSE)
+                return
+            if not self._accept(site, now):
+                return
+
+    def _accept(self, site: Site, now: float) -> bool:
+        """Take one connection; return False when there is no more to take now."""
+        if len(self._loop.connections) >= self._limit and not self._evict(now):
+            self._full = True
+            self._pause(0.0)
+            self._say("limit", now, "This worker has its %d connections (worker_connections); more wait in the backlog.")
+            return False
+        try:
+            sock, peer = site.sock.accept()
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno in _PASSING:
+                return True
+            if error.errno not in _EXHAUSTED:
+                raise
+            self._pause(now + EXHAUSTED_PAUSE)
+            self._say("exhausted", now, f"Cannot accept connections: {error.strerror}. %d are open. Raise LimitNOFILE or ulimit -n.")
+            return False
+        sock.setblocking(False)
+        self.accepted += 1
+        self._loop.add(Connection(self._loop, site, sock, peer if isinstance(peer, tuple) else "", now))
+        return True
+
+    def _evict(self, now: float) -> bool:
+        """Close the kept-alive connection that has waited longest for its next request; False if there is none."""
+        oldest = None
+        for connection in self._loop.connections.values():
+            if connection.is_kept_alive() and (oldest is None or connection.deadline < oldest.deadline):
+                oldest = connection
+        if oldest is None:
+            return False
+        self._say("evict", now, "All %d connections (worker_connections) are taken: closing idle ones for new ones.")
+        oldest.close()
+        return True
+
+    def _say(self, what: str, now: float, text: str) -> None:
+        if now - self._logged.get(what, -LOG_EVERY) >= LOG_EVERY:
+            self._logged[what] = now
+            log.warning(text, len(self._loop.connections))
+
+    def drain(self, now: float) -> None:
+        """Take all that is in the backlog, then stop accepting and close the listening sockets."""
+        if self._closed:
+            return
+        for site in self.sites.values():
+            while self._accept(site, now):
+                pass
+        self._pause(0.0)
+        self._closed = True
+        for site in self.sites.values():
+            site.sock.close()
+
+
+def listening_socket(sock: socket.socket) -> socket.socket:
+    """Return a worker's own non-blocking object for a listening socket that it shares with others."""
+    own = sock.dup()
+    own.setblocking(False)
+    if own.family in (socket.AF_INET, socket.AF_INET6):
+        # Accepted sockets inherit it: a response that takes two sends is not to wait for an acknowledgement.
+        own.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return own

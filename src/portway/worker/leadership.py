@@ -1,0 +1,327 @@
+"""Who leads: one leader among a worker's threads, followers that wait, and the queue of complete requests.
+
+A worker has N application threads and one standby. Exactly one of them is the leader: it alone runs the readiness
+loop. This module decides who that is, and nothing else: it reads no socket and calls no application.
+
+Rules, each kept under `lock`:
+
+1.  Leadership changes in one step, and only from the leader of the moment to one other thread.
+2.  An application thread is at each moment in one place only: leading, running an exchange, or in `idle`.
+3.  The queue holds exchanges only while no application thread is idle, and threads take from its head: first come,
+    first served.
+4.  The idle application thread that ran last is woken first, because its caches and its database connection are warm.
+
+The standby is awake in two cases: it leads because every application thread is in the application, or it watches.
+Watching means that it looks once a millisecond, without the GIL in the compiled form, whether the leader is still in
+the application call that it was in a millisecond ago; if so, it takes the leadership. When nobody has called the
+application for a while it stops looking, and the next call wakes it.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+try:
+    import cython
+except ModuleNotFoundError:
+    from portway import _cython as cython
+
+if cython.compiled:
+    from cython.cimports.posix.unistd import usleep  # type: ignore[import-not-found]
+
+
+# A call that takes longer than this has the leadership taken from it, and an application whose calls take longer on
+#: the average hands it over before the call. Seconds.
+SLOW_CALL = cython.declare(cython.double, 0.001)
+
+# One very slow call says little about the next: its weight in the moving average is bounded. Seconds.
+AVERAGE_CAP = cython.declare(cython.double, 0.010)
+
+# The watch ends after so many looks at which no call was under way.
+IDLE_LOOKS = cython.declare(cython.int, 50)
+
+
+def is_compiled() -> bool:
+    """Tell whether this module runs compiled."""
+    return cython.compiled
+
+
+@cython.cclass
+class Seat:
+    """The place of one thread in a worker: how it is woken, and what it is to do when it wakes.
+
+    index: 0 to N-1 for application threads, N for the standby.
+    """
+
+    index = cython.declare(cython.int, visibility="readonly")
+    is_standby = cython.declare(cython.bint, visibility="readonly")
+    exchange: Any
+    _wake: Any
+
+    def __init__(self, index: int, is_standby: bool) -> None:
+        self.index = index
+        self.is_standby = is_standby
+        self.exchange = None
+        self._wake = threading.Lock()
+        self._wake.acquire()
+
+    def wake(self) -> None:
+        """Let the thread of this seat go on; any thread may call it, once for each `wait`."""
+        self._wake.release()
+
+    def wait(self) -> None:
+        """Block the thread of this seat until `wake`."""
+        self._wake.acquire()
+
+    def take(self) -> Any:
+        """Return the exchange that was given to this seat, at most once; None if there is none."""
+        exchange = self.exchange
+        self.exchange = None
+        return exchange
+
+    def give(self, exchange: Any) -> None:
+        """Leave an exchange for the thread of this seat, before waking it."""
+        self.exchange = exchange
+
+
+@cython.cclass
+class Leadership:
+    """The leader, the idle followers and the queue of one worker."""
+
+    #: The seat that leads.
+    leader = cython.declare(object, visibility="readonly")
+    standby = cython.declare(object, visibility="readonly")
+    stopping = cython.declare(cython.bint, visibility="readonly")
+    max_queue = cython.declare(cython.Py_ssize_t, visibility="readonly")
+    #: Moving average of the time that the application takes for a call, in seconds.
+    average = cython.declare(cython.double, visibility="public")
+    lock: Any
+    acquire: Any
+    release: Any
+    idle: list
+    queue: Any
+    # Tells the other workers how many application threads have nothing to do.
+    publish: Any
+    # Odd while the leader is in the application; changed by the leader only.
+    call: cython.ulong
+    watch_parked: cython.bint
+
+    def __init__(self, standby: Seat, max_queue: int, publish: Callable[[int], None]) -> None:
+        self.leader = None
+        self.standby = standby
+        self.stopping = False
+        self.max_queue = max_queue
+        self.publish = publish
+        self.average = 0.0
+        self.lock = threading.Lock()
+        self.acquire = self.lock.acquire
+        self.release = self.lock.release
+        self.idle = []
+        self.queue = deque()
+        self.call = 0
+        self.watch_parked = False
+
+    # What is so at the moment.
+
+    def leads(self, seat: Seat) -> bool:
+        """Tell whether this seat leads. A leader may rely on True until it enters a call; others get a hint."""
+        return self.leader is seat
+
+    def free_threads(self) -> int:
+        """Count the application threads that would run a request at once: the idle ones, and one that leads."""
+        return len(self.idle) + (self.leader is not self.standby)
+
+    def queue_length(self) -> int:
+        """Count the complete requests that wait for an application thread."""
+        return len(self.queue)
+
+    def expects_slow_call(self) -> bool:
+        """Tell whether the next call of the application is likely to be slow."""
+        return self.average > SLOW_CALL
+
+    def note_call_time(self, seconds: cython.double) -> None:
+        """Add one call's duration to the moving average."""
+        if seconds > AVERAGE_CAP:
+            seconds = AVERAGE_CAP
+        self.average += 0.1 * (seconds - self.average)
+
+    # For the leader.
+
+    def enter_call(self) -> None:
+        """Say that the leader goes into the application and keeps the leadership until it is taken."""
+        self.call += 1
+        if self.watch_parked:
+            self._unpark()
+
+    def leave_call(self, seat: Seat) -> bool:
+        """Say that the thread is back from the application; return whether it still leads."""
+        self.acquire()
+        leads: cython.bint = self.leader is seat
+        if leads:
+            self.call += 1
+        self.release()
+        return leads
+
+    def hand_over(self, seat: Seat) -> None:
+        """Pass the leadership from this seat to an idle application thread, or else to the standby.
+
+        The caller goes on as an application thread that is busy. Does nothing if the seat does not lead.
+        """
+        self.acquire()
+        if self.leader is seat:
+            if self.call & 1:
+                self.call += 1
+            self._succeed()
+        self.release()
+
+    def offer(self, exchange: Any) -> bool:
+        """Standby only: find an application thread for a complete request.
+
+        Returns True if the standby must stop leading: the thread that got the exchange got the leadership with it,
+        which is the cheaper way where the application answers fast. Otherwise the exchange was given to an idle thread
+        or put at the end of the queue, and the standby leads on.
+        """
+        handed = False
+        self.acquire()
+        if self.idle:
+            seat = self.idle.pop()
+            seat.give(exchange)
+            if self.average <= SLOW_CALL:
+                self.leader = seat
+                handed = True
+            self._publish()
+            seat.wake()
+        else:
+            self.queue.append(exchange)
+        self.release()
+        return handed
+
+    def queue_is_full(self) -> bool:
+        """Tell whether a further request would have to be refused: nobody is free and the queue has its length."""
+        return not self.idle and len(self.queue) >= self.max_queue
+
+    def requeue(self, exchange: Any) -> None:
+        """Put a request at the end of the queue: its connection had its turn and others wait."""
+        self.acquire()
+        self.queue.append(exchange)
+        self.release()
+
+    # For threads.
+
+    def next_exchange(self, seat: Seat) -> Any:
+        """Application threads, when done with an exchange and not leading: return the next to run.
+
+        None means that there is none: the seat has become idle, and its thread must `wait` on it.
+        """
+        self.acquire()
+        if self.stopping:
+            exchange = None
+        elif self.queue:
+            exchange = self.queue.popleft()
+        else:
+            exchange = None
+            self.idle.append(seat)
+            self._publish()
+        self.release()
+        return exchange
+
+    def take_first(self, seat: Seat) -> bool:
+        """Become the first leader if there is none yet; return whether this seat is it. Otherwise it is idle."""
+        self.acquire()
+        first: cython.bint = self.leader is None
+        if first:
+            self.leader = seat
+        else:
+            self.idle.append(seat)
+        self._publish()
+        self.release()
+        return first
+
+    def stop(self, wake: Callable[[], None]) -> None:
+        """Tell every thread to end once it is out of the application; `wake` interrupts the readiness loop."""
+        self.acquire()
+        self.stopping = True
+        for seat in self.idle:
+            seat.wake()
+        self.idle.clear()
+        if self.leader is not self.standby:
+            self._wake_watch()
+        self.release()
+        wake()
+
+    def _succeed(self) -> None:
+        """Choose the next leader and wake it; the lock is held."""
+        if self.idle:
+            seat = self.idle.pop()
+            self.leader = seat
+            seat.wake()
+        else:
+            self.leader = self.standby
+            self._wake_watch()
+        self._publish()
+
+    def _publish(self) -> None:
+        self.publish(len(self.idle) + (self.leader is not self.standby))
+
+    def _wake_watch(self) -> None:
+        """Wake the standby where it waits; where it watches it sees for itself. The lock is held."""
+        if self.watch_parked:
+            self.watch_parked = False
+            self.standby.wake()
+
+    def _unpark(self) -> None:
+        self.acquire()
+        self._wake_watch()
+        self.release()
+
+    # For the standby.
+
+    def watch(self) -> None:
+        """Standby only: return when it leads or the worker stops. Takes the leadership from a slow call."""
+        seat = self.standby
+        seen: cython.ulong = 0
+        idle: cython.int = 0
+        while True:
+            if self.leader is seat or self.stopping:
+                return
+            seen = self.call
+            self._pause()
+            if not seen & 1:
+                idle += 1
+                if idle > IDLE_LOOKS:
+                    idle = 0
+                    self._park(seen)
+                continue
+            idle = 0
+            if seen != self.call:
+                continue
+            self.acquire()
+            if seen == self.call and self.leader is not seat and not self.stopping:
+                self.call += 1
+                self.leader = seat
+                self._publish()
+            self.release()
+
+    def _pause(self) -> None:
+        if cython.compiled:
+            with cython.nogil:
+                usleep(1000)
+        else:
+            time.sleep(SLOW_CALL)
+
+    def _park(self, seen: cython.ulong) -> None:
+        """Wait until a leader enters a call, unless one has done so since `seen`.
+
+        First the flag, then the look: `enter_call` counts first and then looks at the flag, so one of the two sees the
+        other, and no call goes unwatched.
+        """
+        self.acquire()
+        self.watch_parked = True
+        if seen == self.call and self.leader is not self.standby and not self.stopping:
+            self.release()
+            self.standby.wait()
+        else:
+            self.watch_parked = False
+            self.release()

@@ -1,0 +1,274 @@
+"""The worker process: puts its parts together, runs its threads, and ends when it is told to.
+
+`run_worker` is called in the main thread of a forked process and returns the exit code. The main thread is application
+thread 0, because some libraries insist on the main thread. Signals are read by the leader, from a pipe that the C-level
+handler writes to, so an application that computes for a minute does not keep the worker from hearing them:
+
+    TERM        drain: take what is in the accept backlog, finish what runs, then exit 0
+    INT, QUIT   stop at once, exit 0
+    USR1        open the log files again
+    HUP, WINCH  nothing (they are the supervisor's)
+
+When the supervisor is gone, the life pipe reports it, and the worker stops at once.
+"""
+
+import logging
+import os
+import signal
+import sys
+import threading
+from time import monotonic, monotonic_ns
+from typing import Any
+
+from portway import __version__
+from portway.http.limits import Limits
+from portway.observe.access import AccessLog
+from portway.observe.scoreboard import WorkerState
+from portway.worker.acceptor import Acceptor, listening_socket
+from portway.worker.deadlines import Deadlines
+from portway.worker.leadership import Leadership, Seat
+from portway.worker.local import LocalAnswers
+from portway.worker.loop import Loop
+from portway.worker.site import Site
+from portway.worker.spec import WorkerSpec
+from portway.wsgi.environ import EnvironBuilder
+from portway.wsgi.gateway import Gateway
+from portway.wsgi.proxy import TrustedPeers
+
+log = logging.getLogger("portway.error")
+
+#: Seconds that a quick stop gives the application's threads.
+QUICK = 1.0
+#: The exit code of a worker that could not start (Gunicorn's WORKER_BOOT_ERROR).
+BOOT_ERROR = 3
+
+
+def run_worker(spec: WorkerSpec) -> int:
+    """Serve until told to stop; return the exit code. Called in the main thread of the worker's own process."""
+    return Worker(spec).run()
+
+
+class Worker:
+    """One worker process, seen from inside."""
+
+    def __init__(self, spec: WorkerSpec) -> None:
+        settings = spec.settings
+        self._spec = spec
+        self._slot = spec.scoreboard.worker(spec.nr)
+        self._slot.start(os.getpid(), spec.generation, settings.threads, monotonic_ns())
+        application = spec.application if spec.application is not None else spec.load()
+        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        threads = settings.threads
+        self._seats = [Seat(index, index == threads) for index in range(threads + 1)]
+        self._leadership = Leadership(self._seats[threads], settings.max_queue, self._slot.set_free_threads)
+        self._loop = Loop(
+            leadership=self._leadership,
+            gateway=Gateway(application, b"portway" if settings.server_header else b""),
+            limits=_limits(settings),
+            deadlines=_deadlines(settings),
+            slot=self._slot,
+            thread_slots=[self._slot.thread(index) for index in range(threads)],
+            server=b"portway" if settings.server_header else b"",
+            body_memory=512 * 1024,
+            body_directory=settings.tmp_upload_dir,
+            wake_fd=self._wake_write,
+        )
+        sites = [self._site(listener) for listener in spec.listeners]
+        self._loop.acceptor = Acceptor(self._loop, sites, settings.worker_connections, self._leave_to_others)
+        if spec.file_server is not None or settings.health_path:
+            self._loop.local = LocalAnswers(spec.file_server, settings.health_path, self._is_ready)
+        if spec.logs.access is not None:
+            self._loop.access_log = AccessLog(settings.access_log_format, spec.logs.access.write)
+        self._threads: list[threading.Thread] = []
+        self._main_left = threading.Event()
+        self._quick = False
+        self._drain_until = 0.0
+
+    def _site(self, listener: Any) -> Site:
+        settings = self._spec.settings
+        sock = listening_socket(listener.socket)
+        host, port = _server_name(listener)
+        builder = EnvironBuilder(
+            server_name=host,
+            server_port=port,
+            script_name=settings.script_name,
+            multithread=settings.threads > 1,
+            multiprocess=settings.workers > 1,
+            trusted=TrustedPeers(settings.forwarded_allow_ips),
+            software=f"portway/{__version__}",
+        )
+        return Site(sock, listener.url, builder.build)
+
+    def run(self) -> int:
+        """Start the threads, serve, and return the exit code once the worker has been told to stop."""
+        self._take_signals()
+        loop = self._loop
+        loop.watch(self._wake_read, self._on_wake)
+        loop.watch(self._spec.life_fd, self._on_orphaned)
+        for seat in self._seats[1:]:
+            name = "portway-standby" if seat.is_standby else f"portway-{seat.index}"
+            target = self._stand_by if seat.is_standby else self._serve
+            thread = threading.Thread(target=target, args=(seat,), name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        loop.acceptor.open()
+        self._slot.beat(monotonic_ns())
+        self._slot.set_state(WorkerState.READY)
+        self._spec.report({"type": "ready"})
+        self._serve(self._seats[0])
+        self._main_left.set()
+        self._join_threads()
+        return 0
+
+    # Threads.
+
+    def _serve(self, seat: Seat) -> None:
+        """An application thread: lead, or run requests, or wait."""
+        leadership, loop = self._leadership, self._loop
+        if leadership.take_first(seat):
+            loop.lead(seat)
+        else:
+            seat.wait()
+            self._woken(seat)
+        while not leadership.stopping:
+            exchange = leadership.next_exchange(seat)
+            if exchange is not None:
+                loop.serve(seat, exchange)
+            elif not leadership.stopping:
+                seat.wait()
+                self._woken(seat)
+
+    def _woken(self, seat: Seat) -> None:
+        """Do what the seat was woken for."""
+        exchange = seat.take()
+        if self._leadership.leads(seat):
+            if exchange is not None:
+                self._loop.dispatch(seat, exchange)
+            self._loop.lead(seat)
+        elif exchange is not None:
+            self._loop.serve(seat, exchange)
+
+    def _stand_by(self, seat: Seat) -> None:
+        """The standby thread: lead while everybody is busy, else watch over slow calls."""
+        leadership = self._leadership
+        while not leadership.stopping:
+            leadership.watch()
+            if leadership.leads(seat):
+                self._loop.lead(seat)
+        # The main thread may be in an application that does not return; then this thread ends the process.
+        if not self._main_left.wait(self._patience()):
+            self._exit_now()
+
+    def _patience(self) -> float:
+        """Return how many seconds threads that are in the application may still take."""
+        if self._quick:
+            return QUICK
+        return max(self._drain_until - monotonic(), 0.0) + QUICK
+
+    def _join_threads(self) -> None:
+        until = monotonic() + self._patience()
+        for thread in self._threads:
+            thread.join(max(until - monotonic(), 0.0))
+
+    def _exit_now(self) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except (OSError, ValueError):
+                pass
+        os._exit(0)
+
+    # What the leader is told.
+
+    def _take_signals(self) -> None:
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1):
+            # The handler does nothing: the byte in the pipe is what counts, and system calls go on by themselves.
+            signal.signal(number, _nothing)
+            signal.siginterrupt(number, False)
+        for number in (signal.SIGHUP, signal.SIGWINCH, signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR2, signal.SIGPIPE):
+            signal.signal(number, signal.SIG_IGN)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+    def _on_wake(self, now: float) -> None:
+        try:
+            said = os.read(self._wake_read, 4096)
+        except BlockingIOError:
+            return
+        for number in said:
+            if number == signal.SIGTERM:
+                self._drain(now)
+            elif number in (signal.SIGINT, signal.SIGQUIT):
+                self._stop(quick=True)
+            elif number == signal.SIGUSR1:
+                self._spec.logs.reopen()
+
+    def _on_orphaned(self, now: float) -> None:
+        log.warning("The supervisor is gone: worker %d stops.", os.getpid())
+        self._loop.unwatch(self._spec.life_fd)
+        self._stop(quick=True)
+
+    def _drain(self, now: float) -> None:
+        if self._drain_until:
+            return
+        self._drain_until = now + self._spec.settings.graceful_timeout
+        self._slot.set_state(WorkerState.DRAINING)
+        self._loop.drain(self._is_drained)
+
+    def _is_drained(self, now: float) -> bool:
+        """Called by the leader in each round of a drain; stops the worker when nothing is left to do."""
+        if self._loop.connections and now < self._drain_until:
+            return False
+        if self._loop.connections:
+            log.warning(
+                "Worker %d stops with %d connections open: graceful_timeout (%g s) is over.",
+                os.getpid(),
+                len(self._loop.connections),
+                self._spec.settings.graceful_timeout,
+            )
+            self._quick = True
+        self._stop(quick=self._quick)
+        return True
+
+    def _stop(self, quick: bool) -> None:
+        self._quick = quick
+        self._leadership.stop(self._loop.wake)
+
+    def _is_ready(self) -> bool:
+        return not self._loop.draining
+
+    def _leave_to_others(self) -> bool:
+        """Tell whether a new connection is better off with another worker: no thread is free here, one is there."""
+        return self._leadership.free_threads() == 0 and self._slot.free_threads_elsewhere()
+
+
+def _nothing(_number: int, _frame: object) -> None:
+    """Handle a signal whose byte in the wake-up pipe says it all."""
+
+
+def _limits(settings: Any) -> Limits:
+    return Limits(
+        request_line=settings.limit_request_line,
+        fields=settings.limit_request_fields,
+        field_size=settings.limit_request_field_size,
+        head=settings.limit_request_head,
+        body=settings.max_body,
+    )
+
+
+def _deadlines(settings: Any) -> Deadlines:
+    return Deadlines(
+        head=settings.head_timeout,
+        body=settings.body_timeout,
+        keep_alive=settings.keepalive,
+        write=settings.write_timeout,
+        application=settings.timeout,
+    )
+
+
+def _server_name(listener: Any) -> tuple[str, str]:
+    """Return SERVER_NAME and SERVER_PORT for requests of a listener (PEP 3333 wants both, also on a Unix socket)."""
+    address = listener.socket.getsockname()
+    if isinstance(address, tuple):
+        return str(address[0]), str(address[1])
+    return "localhost", "80"
