@@ -26,7 +26,7 @@ BUILD_NOTE := Building Portway with $(COMPILER).
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help serve superuser test test-chain check format lint types layers docs dist clean build
+.PHONY: help build serve superuser test test-uncompiled test-chain check format lint types layers docs dist clean
 .DELETE_ON_ERROR:
 
 help: ## list the commands
@@ -63,6 +63,56 @@ $(VENV)/.check: $(VENV)/.test
 
 build: $(VENV)/.built ## create .venv and build Portway into it
 	@$(BIN)/portway --version
+
+# The site runs here as in production: DEBUG is off and the static files are collected under hashed names.
+SITE_ENV := DJANGO_SECRET_KEY_FILE=var/secret_key
+MANAGE := cd markup && $(SITE_ENV) $(CURDIR)/$(BIN)/python manage.py
+
+markup/var/secret_key: | $(BIN)/python
+	@mkdir -p $(@D)
+	@umask 077 && $(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))' > $@
+
+serve: $(VENV)/.markup markup/var/secret_key ## build, then serve the markup site (PORT=, BIND=, WORKERS=, THREADS=)
+	@$(MANAGE) migrate --noinput --verbosity 0
+	@$(MANAGE) load_samples --if-empty
+	@$(MANAGE) collectstatic --noinput --verbosity 0
+	@cd markup && exec env $(SITE_ENV) $(CURDIR)/$(BIN)/portway --bind $(BIND) --access-logfile - \
+		$(if $(WORKERS),--workers $(WORKERS)) $(if $(THREADS),--threads $(THREADS))
+
+superuser: $(VENV)/.markup markup/var/secret_key ## make an author who may use the admin of the markup site
+	@$(MANAGE) migrate --noinput --verbosity 0
+	@$(MANAGE) createsuperuser
+
+test: $(VENV)/.test ## build, then run every test that needs nothing beyond pip (PYTEST_ARGS=)
+	@$(BIN)/portway --version
+	@$(BIN)/python -m pytest -m 'not chain' $(PYTEST_ARGS)
+
+test-uncompiled: $(VENV)/.test
+	@PORTWAY_NO_EXTENSIONS=1 $(BIN)/portway --version
+	@PORTWAY_NO_EXTENSIONS=1 $(BIN)/python -m pytest -m 'not chain' $(PYTEST_ARGS)
+
+test-chain: $(VENV)/.test ## follow requests through Debian's nginx, which is installed where it is missing
+	@deploy/install-nginx
+	@$(BIN)/python -m pytest -m chain $(PYTEST_ARGS)
+
+check: format lint types layers test test-uncompiled ## format, lint, types, layers, then the tests on both builds
+
+format: $(VENV)/.check
+	@$(BIN)/ruff format --check
+
+lint: $(VENV)/.check
+	@$(BIN)/ruff check
+
+types: $(VENV)/.check
+	@$(BIN)/mypy
+
+layers: $(VENV)/.check
+	@$(BIN)/lint-imports
+
+dist: $(VENV)/.check ## build the source distribution and a wheel into dist/
+	@$(PIP) install build
+	@rm -rf dist
+	@$(BUILD_ENV) $(BIN)/python -m build --outdir dist .
 
 clean: ## remove everything that was built or installed here
 	rm -rf .venv .venv-* build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
