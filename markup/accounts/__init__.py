@@ -1,0 +1,1 @@
+"""The people who write: the site's own user model."""

@@ -1,0 +1,15 @@
+"""The URLs of the whole site."""
+
+from django.conf import settings
+from django.conf.urls.static import static
+from django.contrib import admin
+from django.urls import include, path
+
+handler500 = "posts.views.server_error"
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("", include("posts.urls")),
+    # With DEBUG alone; in production the server or its proxy answers for uploads.
+    *static(settings.MEDIA_URL, document_root=settings.MEDIA_ROOT),
+]

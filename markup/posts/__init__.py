@@ -1,0 +1,1 @@
+"""Posts: writing them, rendering them once, and serving them to readers."""

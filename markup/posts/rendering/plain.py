@@ -1,0 +1,41 @@
+"""Plain text as a source format: text as people have always sent it by mail.
+
+Blank lines part paragraphs; a block that is indented throughout (by two spaces or a tab) keeps its lines and
+spaces; web addresses become links. Nothing else has a meaning, and that is the point of the format.
+"""
+
+import re
+from html import escape
+from textwrap import dedent
+
+ADDRESS = re.compile(r"https?://[^\s<>\"]+")
+# Punctuation at the end of an address belongs to the sentence it stands in.
+TRAILING = ".,;:!?'\"”’"
+
+
+def to_html(source: str) -> tuple[str, list[str]]:
+    """Return paragraphs, preformatted blocks and links as HTML."""
+    blocks = re.split(
+        r"\n[ \t]*(?:\n[ \t]*)+(?=\S)|\n[ \t]*\n(?=[ \t]+\S)", "\n" + source.expandtabs(4).strip("\n")
+    )
+    return "\n".join(_block(block.strip("\n")) for block in blocks if block.strip()), []
+
+
+def _block(block: str) -> str:
+    if all(line.startswith("  ") or not line.strip() for line in block.splitlines()):
+        return f"<pre>{escape(dedent(block), quote=False)}</pre>"
+    return f"<p>{_linked(block)}</p>"
+
+
+def _linked(text: str) -> str:
+    parts, end = [], 0
+    for match in ADDRESS.finditer(text):
+        address = match[0].rstrip(TRAILING)
+        # A closing bracket is the sentence's too, unless the address has the one that it closes.
+        while address.endswith(")") and address.count(")") > address.count("("):
+            address = address[:-1].rstrip(TRAILING)
+        parts.append(escape(text[end : match.start()], quote=False))
+        parts.append(f'<a href="{escape(address)}">{escape(address, quote=False)}</a>')
+        end = match.start() + len(address)
+    parts.append(escape(text[end:], quote=False))
+    return "".join(parts)
