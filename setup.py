@@ -11,6 +11,10 @@ from setuptools import Extension, setup
 
 # Each is an ordinary typed .py file in Cython's pure-Python mode; tests/architecture holds this list to the files.
 COMPILED = (
+    "portway.http.chunked",
+    "portway.http.parser",
+    "portway.http.request",
+    "portway.http.response",
     "portway.observe.scoreboard",
     "portway.worker.connection",
     "portway.worker.exchange",
