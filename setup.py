@@ -20,6 +20,8 @@ COMPILED = (
     "portway.worker.exchange",
     "portway.worker.leadership",
     "portway.worker.loop",
+    "portway.wsgi.environ",
+    "portway.wsgi.gateway",
 )
 
 NONE = bool(os.environ.get("PORTWAY_NO_EXTENSIONS"))
