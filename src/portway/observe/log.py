@@ -215,10 +215,12 @@ def _connect(name: str, level: int, file: LogFile | None, formatter: logging.For
     # Modules ask for their logger when they are imported, before there is a configuration.
     logger.__class__ = OperatorLogger
     logger.__dict__.pop("disabled", None)
-    for handler in logger.handlers[:]:
-        logger.removeHandler(handler)
-        if isinstance(handler, LineHandler) and handler.file.path is not None:
-            os.close(handler.file.fd)
+    # Handlers that somebody else has added stay.
+    for old in logger.handlers[:]:
+        if isinstance(old, LineHandler):
+            logger.removeHandler(old)
+            if old.file.path is not None:
+                os.close(old.file.fd)
     if file is None:
         logger.addHandler(logging.NullHandler())
     else:

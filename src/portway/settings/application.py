@@ -97,7 +97,9 @@ def _django_spec(target: Target) -> str:
                 f"The project in {project.root} needs Django, which is not installed for {sys.executable}."
             ) from None
         raise ApplicationLoadError(_settings_failed(target, error)) from error
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise ApplicationLoadError(_settings_failed(target, error)) from error
 
 

@@ -1,4 +1,4 @@
-"""Writes docs/reference/settings.md from the table, to standard output: `python -m portway.settings.reference`.
+"""Writes docs/reference/settings.md, to standard output: `python -m portway.settings.reference`.
 
 A test holds the page to the table.
 """
@@ -11,8 +11,9 @@ from portway.settings.table import TABLE, Setting
 _HEAD = """\
 # Settings
 
-This page is written from the table in `src/portway/settings/table.py`; `make docs` writes it anew. How the
-places where a setting can stand work together is told in [the command line](command-line.md).
+This page is written from the table in `src/portway/settings/table.py`; `python -m portway.settings.reference`
+prints it anew. How the places where a setting can stand work together is told in
+[the command line](command-line.md).
 
 Each setting has one name, the same in a configuration file and in `--print-config`. Names and flags are
 Gunicorn's wherever Gunicorn has the setting; those that Portway adds are marked with a plus (+).
