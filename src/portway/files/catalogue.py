@@ -34,11 +34,11 @@ _log = logging.getLogger("portway.error")
 #: RFC 8246; a year is what RFC 9111 readers take for "for ever".
 IMMUTABLE = "public, max-age=31536000, immutable"
 
-# A file that changed while we serve is hashed again on the leader thread up to this size (bytes; some
-# milliseconds).
+# A file that changed is hashed again on the leader thread up to this size (bytes): some milliseconds.
 _RESCAN_LIMIT = 4 * 1024 * 1024
-# A variant may be this much older (seconds) than what it was made of, because copying a tree takes a while.
-_VARIANT_LAG = 2.0
+# A precompressed sibling found at the start may be this much older (seconds) than what it was made of,
+# because copying a tree takes a while. While we serve there is no such excuse.
+_COPYING = 2.0
 _MANIFEST_LIMIT = 16 * 1024 * 1024
 
 
@@ -60,9 +60,9 @@ class Catalogue:
     def scan(cls, mounts: Iterable[Mount]) -> "Catalogue":
         """Read every file of the static mounts; media mounts are passed over.
 
-        The time is linear in the bytes there are (about a second for a gigabyte), the memory in the number of
-        files (less than a kilobyte each). A folder or file that cannot be read is logged and left out: never
-        an exception.
+        The time is linear in the bytes there are (a second for 300 to 800 megabytes), the memory in the
+        number of files (less than a kilobyte each). A folder or file that cannot be read is logged and left
+        out: never an exception.
         """
         ordered = by_length(mounts)
         static = tuple(mount for mount in ordered if mount.kind == "static")
@@ -86,9 +86,12 @@ class Catalogue:
         Raises OSError if it cannot be read, or is gone; NotServedError if it is no regular file.
         """
         old = self.files[url]
-        mount = next(mount for mount in self.mounts if url.startswith(mount.url))
         path = old.identity.path
-        if not _is_inside(path, mount):
+        # Two folders may be laid over each other under one URL: the mount is the one the file is in.
+        for mount in self.mounts:
+            if url.startswith(mount.url) and _is_inside(path, mount):
+                break
+        else:
             return None
         now = time.time()
         own = measure(path, now, md5=django_digest(url) is not None, limit=_RESCAN_LIMIT)
@@ -101,7 +104,7 @@ class Catalogue:
             except (OSError, NotServedError):
                 pass  # what cannot be read is not offered
         immutable = _is_immutable(url, own, ())
-        file = _static_file(path, url, measured, mount, immutable, _Omissions(mount))
+        file = _static_file(path, url, measured, mount, immutable, _Omissions(mount), lag=0.0)
         self.files[url] = file
         return file
 
@@ -160,7 +163,8 @@ def _scan_mount(mount: Mount) -> Iterator[tuple[str, StaticFile]]:
                     kept[name + suffix] = codings[suffix] = variant
         relative = name.decode("latin-1")
         immutable = _is_immutable(relative, own, hashed)
-        yield mount.url + relative, _static_file(path, relative, codings, mount, immutable, omissions)
+        file = _static_file(path, relative, codings, mount, immutable, omissions, lag=_COPYING)
+        yield mount.url + relative, file
     omissions.log()
 
 
@@ -251,8 +255,13 @@ def _static_file(
     mount: Mount,
     immutable: bool,
     omissions: _Omissions,
+    *,
+    lag: float,
 ) -> StaticFile:
-    """Put a file and its precompressed siblings together. measured: by suffix, b"" for the file itself."""
+    """Put a file and its precompressed siblings together.
+
+    measured: by suffix, b"" for the file itself. lag: seconds that a sibling may be older than the file.
+    """
     own = measured[b""]
     useful: list[tuple[int, bytes, Measured]] = []
     for coding, extension in enumerate(EXTENSIONS):
@@ -262,7 +271,7 @@ def _static_file(
             continue
         # Under a hashed name there is one content; else a sibling of an older one would be sent in place of
         # the new.
-        if not immutable and variant.mtime_ns < own.mtime_ns - _VARIANT_LAG * 1e9:
+        if not immutable and variant.mtime_ns < own.mtime_ns - lag * 1e9:
             omissions.note("as a coding, since it is older than its original", path + suffix)
             continue
         useful.append((coding, suffix, variant))

@@ -146,6 +146,9 @@ class FileServer:
         # A range is one of the file as it is: clients count the bytes of what they will have in the end.
         if accepted is not None and file.variants and not _asks_for_part(method, wanted, chosen.size):
             chosen = file.choose(weights(accepted))
+            # What a compressed sibling was made of may have changed and left it behind.
+            if chosen is not file.identity and not self._is_unchanged(file.identity):
+                return None
         if len(wanted) == (accepted is not None):
             status, first, count = 200, 0, chosen.size
         else:
