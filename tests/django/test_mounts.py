@@ -98,7 +98,7 @@ def test_files_on_another_host(static: Path, media: Path, url: str) -> None:
     assert [told.split()[0] for told in found.skipped] == ["Static", "Media"]
 
 
-@pytest.mark.parametrize("url", ["/", "/a/../b/", "/s/?v=/", "/a//b/"])
+@pytest.mark.parametrize("url", ["/", "/a/../b/", "/s/?v=/", "/a//b/", "/caf\xe9/", "/a b/"])
 def test_urls_that_are_no_path_of_their_own(static: Path, url: str) -> None:
     found = ask(STATIC_URL=url, STATIC_ROOT=static)
     assert found.mounts == []

@@ -146,7 +146,9 @@ def _local_path(value: str) -> tuple[str | None, str]:
     path = parts.path
     if not path.startswith("/") or path == "/":
         return None, "is no path of its own, as /static/"
-    if parts.query or parts.fragment or "//" in path or any(part in (".", "..") for part in path.split("/")):
+    dots = any(part in (".", "..") for part in path.split("/"))
+    plain = all("!" <= character <= "~" and character != "\\" for character in path)
+    if parts.query or parts.fragment or "//" in path or dots or not plain:
         return None, "is no plain path"
     return (path if path.endswith("/") else path + "/"), ""
 

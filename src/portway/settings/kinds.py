@@ -236,10 +236,6 @@ def mounts() -> Kind:
             if not isinstance(url, str) or not isinstance(folder, str) or not folder:
                 raise ValueError("it must be URL=FOLDER, as /static/=/srv/site/static")
             url = url_prefix(url)
-            if url == "/":
-                raise ValueError(
-                    "/ would hide the whole application; mount a folder under a path, as /static/"
-                )
             if found.setdefault(url, folder) != folder:
                 raise ValueError(f"{url} is given twice")
         return tuple(found.items())
