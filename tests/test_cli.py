@@ -152,6 +152,14 @@ def test_a_configuration_file_that_raises_is_status_1(
     )
 
 
+def test_ctrl_c_while_a_configuration_file_runs(
+    command: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    (tmp_path / "gunicorn.conf.py").write_text("raise KeyboardInterrupt\n")
+    done = command("app:app")
+    assert (done.returncode, done.stderr) == (130, "")
+
+
 def test_a_check_that_finds_nothing_wrong(
     command: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:

@@ -6,6 +6,7 @@ supervisor's (3 a worker did not boot, 4 the application could not be loaded).
 """
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -28,6 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         print(f"portway: {error}", file=sys.stderr)
         return 1 if checking else error.exit_code
+    except KeyboardInterrupt:
+        # Before the supervisor takes the signal: the configuration file or the application was running.
+        return 128 + signal.SIGINT
 
 
 def _run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:

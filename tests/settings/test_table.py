@@ -7,6 +7,7 @@ from pathlib import Path
 import gunicorn.config
 import pytest
 
+from portway.http.limits import Limits
 from portway.settings import reference
 from portway.settings.foreign import BY_NAME, FOREIGN, HOOKS
 from portway.settings.table import TABLE, Settings
@@ -84,6 +85,15 @@ PARTS_OF_FEATURES = (
 )
 def test_gunicorns_own_default_of_a_setting_that_is_not_ours_passes(name: str) -> None:
     assert BY_NAME[name].passes(GUNICORN[name].default)
+
+
+def test_the_defaults_are_those_of_the_protocol_core() -> None:
+    settings, limits = Settings(), Limits()
+    assert settings.limit_request_line == limits.request_line
+    assert settings.limit_request_fields == limits.fields
+    assert settings.limit_request_field_size == limits.field_size
+    assert settings.limit_request_head == limits.head
+    assert settings.max_body == limits.body
 
 
 def test_advice_is_a_clause() -> None:

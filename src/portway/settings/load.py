@@ -236,6 +236,8 @@ class _Loading:
         values["chdir"] = base
         if not os.path.isdir(base):
             raise SettingsError(f"{self._shown('chdir')}: there is no such folder")
+        if not os.access(base, os.X_OK):
+            raise SettingsError(f"{self._shown('chdir')}: this user may not enter that folder")
         values["pythonpath"] = tuple(os.path.join(base, path) for path in values["pythonpath"])
         for name in ("pidfile", "accesslog", "errorlog"):
             path = values[name]

@@ -119,6 +119,7 @@ class Settings:
         WORKERS, kinds.integer(1, 1024), WORKED_OUT, "The number of worker processes.",
         "-w", "--workers", env="WEB_CONCURRENCY",
         default_text="one for each CPU the cgroup grants, at least 2, fewer where memory is short")
+    # A request that waits for the database must not stop a worker; but each thread is a database connection.
     threads: int = setting(
         WORKERS, kinds.integer(1, 1024), 4,
         "The number of threads in each worker that run the application.", "--threads")
@@ -129,6 +130,7 @@ class Settings:
     worker_connections: int = setting(
         WORKERS, kinds.integer(1, 1_000_000), 1000,
         "How many connections a worker holds open at once; more wait in the backlog.", "--worker-connections")
+    # As many as there are connections: nobody is refused until the operator says what is too long.
     max_queue: int = setting(
         WORKERS, kinds.integer(1, 1_000_000), 1000,
         "How many complete requests may wait in a worker for a thread; those beyond are answered 503.",
@@ -140,17 +142,22 @@ class Settings:
 
     timeout: float = setting(
         TIMES, kinds.seconds(0, 86400), 30,
-        "How long a worker may show no sign of life before it is replaced; 0 is for ever.", "-t", "--timeout")
+        "How long the application may take for a request before the client is answered 504, and a worker may "
+        "show no sign of life before it is replaced; 0 is for ever.",
+        "-t", "--timeout")
     graceful_timeout: float = setting(
         TIMES, kinds.seconds(0, 86400), 30,
         "How long requests may take to finish when a worker is to stop.", "--graceful-timeout")
+    # Load balancers keep idle connections for 60 s (AWS) and must not be the last to know that one is closed.
     keepalive: float = setting(
         TIMES, kinds.seconds(0, 86400), 75,
         "How long a connection may wait for its next request; should outlast a load balancer. 0 closes it.",
         "--keep-alive")
+    # A head fits into a few packets: 15 s is enough for the slowest network, and short for who only pretends.
     head_timeout: float = setting(
         TIMES, kinds.seconds(1, 3600), 15,
         "How long a request line and its header fields may take to arrive.", "--head-timeout", gunicorn=False)
+    # Pauses, not totals: an upload may take hours, and a phone that changes networks is silent for seconds.
     body_timeout: float = setting(
         TIMES, kinds.seconds(1, 3600), 30,
         "How long a client may pause while it sends a request's body.", "--body-timeout", gunicorn=False)
@@ -173,6 +180,7 @@ class Settings:
         LIMITS, kinds.size(1024, 16 * 1024**2), 65536,
         "The greatest size of the request line and all header fields together, in bytes.",
         "--limit-request-head", gunicorn=False)
+    # Far above what forms and most uploads need, far below a disk: bodies are buffered on one.
     max_body: int = setting(
         LIMITS, kinds.size(1, 1024**5, zero=True), 100 * 1024**2,
         "The largest request body, as 512k, 20m or 1g; larger ones are answered 413. 0 is no limit.",
