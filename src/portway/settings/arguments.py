@@ -99,12 +99,16 @@ def _add_flags(group: Any, row: Any) -> None:
                 *row.flags, action=_Remember, dest=row.name, metavar=row.kind.metavar, help=meaning + shown
             )
         return
-    for flags, const in ((row.flags, True), (row.off_flags, False)):
-        if flags:
-            text = meaning if const or not row.flags else argparse.SUPPRESS
-            if not row.flags:
-                text = f"Do not: {meaning[0].lower()}{meaning[1:]}"
-            group.add_argument(*flags, action=_Remember, dest=row.name, nargs=0, const=const, help=text)
+    if row.flags:
+        group.add_argument(
+            *row.flags, action=_Remember, dest=row.name, nargs=0, const=True, help=meaning + shown
+        )
+    if row.off_flags:
+        # What is on without a flag that turns it on is told by the flag that turns it off.
+        off = (
+            f"The opposite of {row.flags[-1]}." if row.flags else f"Do not: {meaning[0].lower()}{meaning[1:]}"
+        )
+        group.add_argument(*row.off_flags, action=_Remember, dest=row.name, nargs=0, const=False, help=off)
 
 
 def read_arguments(
