@@ -1,5 +1,6 @@
 """The `portway` command: what it prints, its exit statuses, and what it hands to the supervisor."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 import portway
 from portway import cli
 from portway.django.project import DjangoProject
+from portway.settings.errors import SettingsError
 from portway.settings.table import TABLE, Settings
 from portway.settings.target import Target
 
@@ -44,6 +46,7 @@ class Started:
     settings: Settings
     target: Target
     folder: str
+    reload: Callable[[], Settings]
 
 
 @pytest.fixture
@@ -51,8 +54,8 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Started:
     """Put a supervisor in place that only remembers, and run in the test's folder."""
     found = Started()
 
-    def run(settings: Settings, target: Target) -> int:
-        found.settings, found.target, found.folder = settings, target, os.getcwd()
+    def run(settings: Settings, target: Target, reload: Callable[[], Settings]) -> int:
+        found.settings, found.target, found.folder, found.reload = settings, target, os.getcwd(), reload
         return 42
 
     module: Any = types.ModuleType("portway.supervisor.supervisor")
@@ -68,6 +71,27 @@ def test_the_supervisor_gets_settings_and_target(started: Started, tmp_path: Pat
     assert started.settings.workers == 3
     assert started.target == Target(application="app:app")
     assert started.folder == str(tmp_path / "site")
+
+
+def test_a_reload_reads_the_settings_again(
+    started: Started, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """From the folder where the command was run, wherever the process is by then."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "portway.conf.py").write_text("threads = 5\n")
+    assert cli.main(["--chdir", "site", "app:app"]) == 42
+    (tmp_path / "portway.conf.py").write_text("threads = 6\nthraeds = 7\n")
+    error_log = logging.getLogger("portway.error")
+    error_log.addHandler(caplog.handler)
+    try:
+        again = started.reload()
+    finally:
+        error_log.removeHandler(caplog.handler)
+    assert (started.settings.threads, again.threads, again.chdir) == (5, 6, str(tmp_path / "site"))
+    assert "thraeds (did you mean threads?)" in caplog.text
+    (tmp_path / "portway.conf.py").write_text("1 / 0\n")
+    with pytest.raises(SettingsError):
+        started.reload()
 
 
 def test_without_an_application_it_gets_the_project(started: Started, tmp_path: Path) -> None:

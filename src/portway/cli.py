@@ -5,6 +5,7 @@ a configuration file or a check failed, 2 a flag or a value is wrong; those of a
 supervisor's (3 a worker did not boot, 4 the application could not be loaded).
 """
 
+import logging
 import os
 import signal
 import sys
@@ -14,9 +15,11 @@ from collections.abc import Mapping, Sequence
 from portway.settings.arguments import build_parser
 from portway.settings.build import refusal, version_text
 from portway.settings.errors import SettingsError
-from portway.settings.load import load, print_config
+from portway.settings.load import load, load_again, print_config
 from portway.settings.table import Settings
 from portway.settings.target import Target, choose_target
+
+log = logging.getLogger("portway.error")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,7 +60,15 @@ def _run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 
     from portway.supervisor.supervisor import run
 
-    return run(settings, target)
+    return run(settings, target, reload=lambda: _load_again(settings))
+
+
+def _load_again(settings: Settings) -> Settings:
+    """Return the settings as the same command would have them now. Raises SettingsError."""
+    loaded = load_again(settings)
+    for warning in loaded.warnings:
+        log.warning("%s", warning)
+    return loaded.settings
 
 
 def _check(settings: Settings, target: Target) -> int:

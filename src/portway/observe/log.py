@@ -21,7 +21,6 @@ What is promised to the callers:
 import logging
 import os
 import re
-import stat
 import threading
 from typing import Any
 
@@ -44,16 +43,13 @@ class LogFile:
     """A descriptor that lines are written to.
 
     path: of the file, which is made where it is missing; None for a stream that is already open as `fd`.
-    owner: (user id, group id) that the file is given to, -1 to leave one: those who run as somebody else
-    later must be able to reopen what root has made. lost: how many lines could not be written. Raises OSError
-    when the file cannot be opened.
+    lost: how many lines could not be written. Raises OSError when the file cannot be opened.
     """
 
-    def __init__(self, path: str | None, fd: int = -1, owner: tuple[int, int] | None = None) -> None:
+    def __init__(self, path: str | None, fd: int = -1) -> None:
         self.path = path
-        self.owner = owner
         self.lost = 0
-        self.fd = fd if path is None else self._open(path)
+        self.fd = fd if path is None else _open(path)
 
     def write(self, line: str) -> None:
         """Write the line, which ends with a newline; never raises, and may be called by any thread."""
@@ -74,18 +70,15 @@ class LogFile:
         """
         if self.path is None:
             return
-        new = self._open(self.path)
+        new = _open(self.path)
         try:
             os.dup2(new, self.fd, inheritable=False)
         finally:
             os.close(new)
 
-    def _open(self, path: str) -> int:
-        fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        # Devices, /dev/stdout for one, belong to others. Only root can give a file away.
-        if self.owner is not None and os.geteuid() == 0 and stat.S_ISREG(os.fstat(fd).st_mode):
-            os.fchown(fd, *self.owner)
-        return fd
+
+def _open(path: str) -> int:
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
 
 class Logs:
@@ -198,25 +191,25 @@ class OperatorLogger(logging.Logger):
 _configuring = threading.Lock()
 
 
-def configure_logging(
-    errorlog: str = "-",
-    loglevel: str = "info",
-    accesslog: str | None = None,
-    owner: tuple[int, int] | None = None,
-) -> Logs:
+def configure_logging(errorlog: str = "-", loglevel: str = "info", accesslog: str | None = None) -> Logs:
     """Open the logs and connect the loggers `portway.error` and `portway.access` to them; return them.
 
     errorlog, accesslog: a path, or "-" for standard error and standard output; accesslog None is no access
-    log. loglevel: a key of LEVELS. owner: see LogFile; for workers that run as another user. Raises OSError,
-    with the path, when a file cannot be opened. Calling it again replaces what was before; the old files are
-    closed.
+    log. loglevel: a key of LEVELS. Raises OSError, with the path, when a file cannot be opened. Calling it
+    again replaces what was before; the old files are closed.
     """
-    error = LogFile(None, 2) if errorlog == "-" else LogFile(errorlog, owner=owner)
+    error = LogFile(None, 2) if errorlog == "-" else LogFile(errorlog)
     access = None
     if accesslog == "-":
         access = LogFile(None, 1)
     elif accesslog:
-        access = LogFile(accesslog, owner=owner)
+        try:
+            access = LogFile(accesslog)
+        except OSError:
+            # What was before goes on.
+            if error.path is not None:
+                os.close(error.fd)
+            raise
     with _configuring:
         _connect(ERROR_LOGGER, LEVELS[loglevel], error, ErrorFormatter())
         _connect(ACCESS_LOGGER, logging.INFO, access, PlainFormatter())
