@@ -29,20 +29,6 @@ def test_one_that_is_too_big_drives_nobody_out():
     assert bodies.get(big[0]) is None
 
 
-def test_dropping_makes_room_again():
-    bodies = Bodies(100)
-    first, second = entry(60), entry(60)
-    bodies.keep(*first)
-    bodies.keep(*first)
-    bodies.drop(first[0])
-    bodies.drop(first[0])
-    bodies.keep(*second)
-    third = entry(40)
-    bodies.keep(*third)
-    assert bodies.get(second[0]) is second[1]
-    assert bodies.get(third[0]) is third[1]
-
-
 def test_nothing_is_kept_without_memory():
     bodies = Bodies(0)
     one = entry(1)

@@ -257,7 +257,7 @@ def test_it_pickles(site):
     assert one.identity.validators == other.identity.validators
     assert one.variants[0].shared.content == other.variants[0].shared.content
     assert copy.mounts == catalogue.mounts
-    assert copy.rescan("/static/a.css").identity.etag == one.identity.etag
+    assert copy.rescan("/static/a.css", 2e9).identity.etag == one.identity.etag
 
 
 def test_a_scan_leaves_no_descriptor_open(site, descriptors):

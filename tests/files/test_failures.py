@@ -18,9 +18,13 @@ def no_descriptors():
 
     def take() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 256), hard))
-        with pytest.raises(OSError, match="Too many open files"):
+
+        def until_refused() -> None:
             while True:
                 taken.append(os.open("/dev/null", os.O_RDONLY))
+
+        with pytest.raises(OSError, match="Too many open files"):
+            until_refused()
 
     yield take
     for fd in taken:

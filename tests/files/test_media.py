@@ -222,6 +222,8 @@ def full(site):
     site.write("media/..env", b"secret")
     site.write("media/.git/config", b"secret")
     site.write("media/a/.hidden/b.txt", b"secret")
+    for name in ("..\\secret.txt", "a\\b.txt", "a\\..\\..\\secret.txt"):
+        site.write("media/" + name, b"secret")
     for name, target in {
         "link-out": "/etc",
         "link-file": "/etc/passwd",

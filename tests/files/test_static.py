@@ -1,6 +1,7 @@
 import gzip
 import hashlib
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -445,6 +446,7 @@ def test_a_variant_that_vanished_or_fell_behind_is_not_sent(site, css, compresse
     # The original changes and its siblings do not.
     css.write_bytes(CSS * 2)
     os.utime(css, (4_000_000_000, 4_000_000_000))
+    site.monotonic += 1.0
     answer = site.get("/static/css/site.css", accept_encoding="gzip, zstd")
     assert answer.body == CSS * 2
     assert "Content-Encoding" not in answer
@@ -459,14 +461,64 @@ def test_a_variant_that_changed_is_sent_as_it_is_now(site, css, compressed):
     assert answer["ETag"] != old["ETag"]
 
 
+def test_a_write_between_the_look_and_the_read_is_seen(site, monkeypatch):
+    path = site.write("static/file.txt", b"a" * 100)
+    assert site.server
+    pread = os.pread
+    writes = [b"b" * 100, b"c" * 50]
+
+    def overtaken(fd: int, count: int, offset: int) -> bytes:
+        if writes:
+            path.write_bytes(writes.pop(0))
+        return pread(fd, count, offset)
+
+    monkeypatch.setattr(os, "pread", overtaken)
+    answer = site.get("/static/file.txt")
+    monkeypatch.undo()
+    # Whatever was sent was sent whole, and under its own tag.
+    settled = site.get("/static/file.txt")
+    assert settled.body == b"c" * 50
+    assert answer.status == 503 or (answer.body, answer["ETag"]) == (settled.body, settled["ETag"])
+
+
+def test_a_file_that_never_holds_still_is_unavailable(site, monkeypatch):
+    path = site.write("static/file.txt", b"")
+    assert site.server
+    pread = os.pread
+
+    def overtaken(fd: int, count: int, offset: int) -> bytes:
+        with path.open("ab") as file:
+            file.write(b"more")
+        return pread(fd, count, offset)
+
+    monkeypatch.setattr(os, "pread", overtaken)
+    answer = site.get("/static/file.txt")
+    assert answer.status == 503
+    assert answer["Retry-After"] == "1"
+
+
 def test_a_big_file_that_changed_is_not_hashed_while_others_wait(site):
     path = site.write("static/big.bin", b"a")
     assert site.server
     path.write_bytes(b"b" * (4 * 1024 * 1024 + 1))
     answer = site.get("/static/big.bin", range="bytes=0-9")
     assert (answer.status, answer.body) == (206, b"b" * 10)
-    # A tag of times and size: of hexadecimal digits with a hyphen.
-    assert "-" in answer["ETag"]
+    # A tag of time and size, and a strong one now that the file is not young.
+    assert re.fullmatch('"[0-9a-f]+-400001"', answer["ETag"])
+
+
+def test_the_tag_of_such_a_file_is_weak_only_while_it_is_young(site):
+    path = site.write("static/big.bin", b"a")
+    site.offset = 0.0
+    assert site.server
+    path.write_bytes(b"b" * (4 * 1024 * 1024 + 1))
+    young = site.get("/static/big.bin", "HEAD")["ETag"]
+    assert young.startswith("W/")
+    assert site.get("/static/big.bin", range="bytes=0-9", if_range=young).status == 200
+    site.offset = 60.0
+    settled = site.get("/static/big.bin", "HEAD")["ETag"]
+    assert young == "W/" + settled
+    assert site.get("/static/big.bin", range="bytes=0-9", if_range=settled).status == 206
 
 
 def test_folders_laid_over_each_other_follow_changes(site):

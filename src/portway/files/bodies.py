@@ -11,7 +11,8 @@ from portway.files.static_file import Representation
 class Bodies:
     """Answers by representation, bounded by the bytes of their bodies; the oldest go first.
 
-    limit: bytes; 0 keeps nothing.
+    A file that changes gets a new representation, and with it a new answer; the old one goes in its turn.
+    limit: bytes; 0 keeps none but empty files.
     """
 
     __slots__ = ("_kept", "_limit", "_size")
@@ -26,18 +27,11 @@ class Bodies:
         return self._kept.get(representation)
 
     def keep(self, representation: Representation, response: FileResponse) -> None:
-        """Keep a whole 200 answer with its body in memory, unless it alone is over the limit."""
+        """Keep the whole 200 answer of a representation that has none yet, unless it is over the limit."""
         size = len(response.body)
         if size > self._limit:
             return
-        self.drop(representation)
         self._kept[representation] = response
         self._size += size
         while self._size > self._limit:
             self._size -= len(self._kept.pop(next(iter(self._kept))).body)
-
-    def drop(self, representation: Representation) -> None:
-        """Forget the answer of a representation that has changed."""
-        response = self._kept.pop(representation, None)
-        if response is not None:
-            self._size -= len(response.body)

@@ -80,8 +80,10 @@ class Catalogue:
     def __len__(self) -> int:
         return len(self.files)
 
-    def rescan(self, url: str) -> StaticFile | None:
+    def rescan(self, url: str, now: float) -> StaticFile | None:
         """Measure a file again that has changed; None if it is no longer served.
+
+        now: seconds since the epoch.
 
         Raises OSError if it cannot be read, or is gone; NotServedError if it is no regular file.
         """
@@ -93,7 +95,6 @@ class Catalogue:
                 break
         else:
             return None
-        now = time.time()
         own = measure(path, now, md5=django_digest(url) is not None, limit=_RESCAN_LIMIT)
         measured = {b"": own}
         for extension in EXTENSIONS:

@@ -19,9 +19,9 @@ _HANDLE = os.O_PATH | os.O_CLOEXEC
 
 _CHUNK = 256 * 1024
 
-# A file this young (seconds) may change again without its time moving: clocks of file systems tick 100 to
+# A file this young (nanoseconds) may change again without its time moving: clocks of file systems tick 100 to
 # 1000 times a second, some only once.
-_SETTLED = 2.0
+_SETTLED_NS = 2_000_000_000
 
 
 class NotServedError(Exception):
@@ -140,8 +140,12 @@ def metadata_tag(status: os.stat_result, now: float) -> str:
     never to join ranges. The inode is left out: hosts that serve copies of one tree should agree on the tag.
     """
     tag = f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
-    youngest = max(status.st_mtime, status.st_ctime)
-    return tag if now - youngest >= _SETTLED else f"W/{tag}"
+    return f"W/{tag}" if is_young(status.st_mtime_ns, status.st_ctime_ns, now) else tag
+
+
+def is_young(mtime_ns: int, ctime_ns: int, now: float) -> bool:
+    """True if a file with these times may change again without them moving. now: seconds since the epoch."""
+    return now * 1e9 - max(mtime_ns, ctime_ns) < _SETTLED_NS
 
 
 def last_modified(status: os.stat_result, now: float) -> int:

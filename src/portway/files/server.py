@@ -32,9 +32,12 @@ from portway.files.responses import OPTIONS, FileResponse, compose, error
 from portway.files.static_file import Representation, StaticFile, lines, validator_lines
 from portway.http.request import Request
 
+__all__ = ["FileResponse", "FileServer"]
+
 _log = logging.getLogger("portway.error")
 
-# Seconds for which a file with a content hash in its name is taken for unchanged without asking the disk.
+# Seconds for which a file with a content hash in its name, and the original of a compressed one, is taken for
+# unchanged without asking the disk.
 _TRUSTED = 1.0
 
 
@@ -125,9 +128,7 @@ class FileServer:
                 response = self._catalogued(current, method, wanted)
                 if response is not None:
                     return response
-                for representation in (current.identity, *current.variants):
-                    self._bodies.drop(representation)
-                current = self.catalogue.rescan(url)
+                current = self.catalogue.rescan(url, self._wall())
             else:
                 return error(503, method)  # it changes faster than it can be read
         except NotServedError:
@@ -147,32 +148,36 @@ class FileServer:
         if accepted is not None and file.variants and not _asks_for_part(method, wanted, chosen.size):
             chosen = file.choose(weights(accepted))
             # What a compressed sibling was made of may have changed and left it behind.
-            if chosen is not file.identity and not self._is_unchanged(file.identity):
+            if chosen is not file.identity and not self._is_unchanged(file.identity, trusted=True):
                 return None
+        now = self._wall()
+        if chosen.is_provisional(now):
+            return None
         if len(wanted) == (accepted is not None):
             status, first, count = 200, 0, chosen.size
         else:
-            status, first, count = decide(
-                method, wanted, chosen.etag, chosen.modified, chosen.size, self._wall()
-            )
+            status, first, count = decide(method, wanted, chosen.etag, chosen.modified, chosen.size, now)
         if method == "GET" and (status == 200 or status == 206):
             whole = self._bodies.get(chosen)
             if whole is None:
                 return self._opened(chosen, status, first, count)
-            if not self._is_unchanged(chosen):
+            if not self._is_unchanged(chosen, chosen.immutable):
                 return None
             if status == 200:
                 return whole
             response = compose(206, method, chosen.shared, chosen.validators, chosen.size, first, count)
             response.body = whole.body[first : first + count]
             return response
-        if not self._is_unchanged(chosen):
+        if not self._is_unchanged(chosen, chosen.immutable):
             return None
         return compose(status, method, chosen.shared, chosen.validators, chosen.size, first, count)
 
-    def _is_unchanged(self, representation: Representation) -> bool:
-        """True if the file on disk is the one that was hashed. Raises OSError but for a missing file."""
-        if representation.immutable:
+    def _is_unchanged(self, representation: Representation, trusted: bool) -> bool:
+        """True if the file on disk is the one that was hashed, or was so a moment ago if that is enough.
+
+        Raises OSError but for a missing file.
+        """
+        if trusted:
             now = self._clock()
             if now < representation.fresh_until:
                 return True

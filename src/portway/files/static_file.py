@@ -5,11 +5,11 @@ to, so each is small: the lines that files have in common exist once. Knows no r
 """
 
 import os
-import stat
 from collections.abc import Sequence
 from functools import lru_cache
 
 from portway.files.encodings import IDENTITY, Weights
+from portway.files.reading import is_young
 from portway.http.date import format_date
 
 NOSNIFF = b"X-Content-Type-Options: nosniff\r\n"
@@ -61,11 +61,11 @@ class Representation:
 
     path: of the file on disk. size: bytes. mtime_ns, ctime_ns: with the size they tell whether the file has
     changed; ctime also moves when somebody puts old times on new content.
-    etag: with quotes; strong, unless it was too big to be hashed again after a change.
+    etag: with quotes; strong, but weak for two seconds if a file that changed is too big to hash again.
     modified: Last-Modified, seconds since the epoch.
     coding: index into `encodings.CODINGS`, or IDENTITY. shared, validators: header lines.
     immutable: the name holds a hash of the content. fresh_until: a worker's own note (monotonic seconds)
-    until when it takes an immutable file for unchanged.
+    until when it may take the file for unchanged.
     """
 
     __slots__ = (
@@ -107,13 +107,16 @@ class Representation:
         self.fresh_until = 0.0
 
     def is_of(self, status: os.stat_result) -> bool:
-        """True if this is what was measured: the same regular file content by size and times."""
+        """True if this is what was measured, by its size and times."""
         return (
             status.st_mtime_ns == self.mtime_ns
             and status.st_size == self.size
             and status.st_ctime_ns == self.ctime_ns
-            and stat.S_ISREG(status.st_mode)
         )
+
+    def is_provisional(self, now: float) -> bool:
+        """True if its tag was made weak because the file was young, and the file is young no longer."""
+        return self.etag.startswith("W/") and not is_young(self.mtime_ns, self.ctime_ns, now)
 
 
 class StaticFile:
