@@ -12,6 +12,7 @@ from setuptools import Extension, setup
 # Each is an ordinary typed .py file in Cython's pure-Python mode; tests/architecture holds this list to the files.
 COMPILED = (
     "portway.http.chunked",
+    "portway.http.head",
     "portway.http.parser",
     "portway.http.request",
     "portway.http.response",

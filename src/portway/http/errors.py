@@ -1,14 +1,15 @@
-"""The two protocol errors. Each knows the status it is answered with; nobody maps exceptions to statuses elsewhere.
+"""The two protocol errors. Each knows the status it is answered with; nobody maps exceptions to statuses.
 
-Plain values with no behaviour, usable from any thread. Not compiled, so that both builds raise the same classes.
+Plain values with no behaviour, usable from any thread. Not compiled, so that both builds raise the same
+classes.
 """
 
 
 class ProtocolError(Exception):
     """HTTP was broken, by the client or by the application.
 
-    `status` is the status code to answer with, if an answer can still be sent. `reason` is one short line for the
-    log, printable ASCII whatever the client sent; it is not meant for the client.
+    `status` is the status code to answer with, if an answer can still be sent. `reason` is one short line for
+    the log, printable ASCII whatever the client sent; it is not meant for the client.
     """
 
     def __init__(self, status: int, reason: str) -> None:
@@ -25,7 +26,7 @@ class RemoteProtocolError(ProtocolError):
 
 
 class LocalProtocolError(ProtocolError):
-    """The application, or a caller in this server, asked for bytes that must not go on the wire: always 500."""
+    """The application, or this server, asked for bytes that must not go on the wire: always 500."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(500, reason)

@@ -1,7 +1,7 @@
 """One request's head as a value: what the parser made of it, with nothing left to check.
 
-Made by the RequestParser (or by a test), read by everybody else; nothing here changes after it was made, so any thread
-may read it. Not a request object for applications: that is WSGI's environ.
+Made by the RequestParser (or by a test), read by everybody else; nothing here changes after it was made, so
+any thread may read it. Not a request object for applications: that is WSGI's environ.
 """
 
 try:
@@ -19,20 +19,18 @@ def is_compiled() -> bool:
 class Request:
     """A request head (RFC 9112 section 2.1). All strings are latin-1: one character for each byte received.
 
-    method             a token, case as sent
-    target             the request target as sent
-    path, query        of the target, undecoded; query without its "?". "*" is the path of `OPTIONS *`.
-    http_minor         0 or 1, of HTTP/1.0 and HTTP/1.1
-    fields             [(name, value)] in order, names in lower case and interned, values without outer white space.
-                       Read only by agreement: nobody appends to it.
-    dropped            the names that were left out of `fields` because they have an underscore, lower case
-    host               host and port as in Host, or of the target where that was in absolute-form; "" if there is none
-    keep_alive         whether the client lets the connection stay open after the response
-    content_length     of the body, in bytes; -1 when Content-Length was not given
-    chunked            whether the body comes in the chunked coding
-    has_body           whether a body of at least one byte, or a chunked one, follows the head
-    expect_continue    whether the client waits for 100 (Continue) before it sends that body
-    scheme, authority  of a target in absolute-form, "" otherwise; the scheme in lower case
+    method           a token, case as sent
+    target           the request target as sent
+    path, query      of the target, undecoded; query without its "?". "*" is the path of `OPTIONS *`
+    http_minor       0 or 1, of HTTP/1.0 and HTTP/1.1
+    fields           [(name, value)] in order, names in lower case, values without outer white space; read
+    only dropped          names left out of `fields` because of an underscore in them, in lower case host
+    host and port: Host, or the authority of a target in absolute-form; "" if there is none keep_alive
+    whether the client lets the connection stay open after the response content_length   of the body, in
+    bytes; -1 when Content-Length was not given chunked          whether the body comes in the chunked coding
+    has_body         whether a chunked body or one of at least one byte follows the head expect_continue
+    whether the client waits for 100 (Continue) before it sends that body scheme           of a target in
+    absolute-form, in lower case; "" otherwise authority        of a target in absolute-form; "" otherwise
     """
 
     method: str = cython.declare(str, visibility="readonly")

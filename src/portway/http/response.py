@@ -1,8 +1,10 @@
-"""Response heads: what the application said, checked and framed, as bytes (RFC 9112 sections 4 and 6, PEP 3333).
+"""Response heads: what the application said, checked and framed, as bytes (RFC 9112, PEP 3333).
 
-Pure functions, called by whatever thread has a response to send. Nothing that could break a message, or smuggle a
-second one into it, leaves this module: it raises LocalProtocolError instead.
+Pure functions, called by whatever thread has a response to send. Nothing that could break a message, or
+smuggle a second one into it, leaves this module: it raises LocalProtocolError instead.
 """
+
+# mypy: disallow-untyped-decorators=False, warn-return-any=False
 
 try:
     import cython
@@ -21,7 +23,8 @@ def is_compiled() -> bool:
     return bool(cython.compiled)
 
 
-#: How the end of a response's body is marked: there is none, by Content-Length, by the last chunk, by closing.
+#: How the end of a response's body is marked: there is none, by Content-Length, by the last chunk, by
+#: closing.
 NO_BODY, LENGTH, CHUNKED, UNTIL_CLOSE = range(4)
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -99,8 +102,8 @@ class StatusLine:
 
 
 def compose_head(
-    status: str,
-    headers: list[tuple[str, str]],
+    status: Any,
+    headers: Any,
     method: str,
     http_minor: cython.int,
     keep_alive: cython.bint,
@@ -110,20 +113,21 @@ def compose_head(
 ) -> ResponseHead:
     """Return the head of an application's response to a request with this `method` and HTTP/1.`http_minor`.
 
-    `status` and `headers` are what the application gave start_response, of whatever type. `keep_alive` is whether
-    client and server both want the connection to stay open. `body_length` is the length of the body in bytes where
-    the caller knows it, else -1: it decides the framing where the application sent no Content-Length. `date` is the
-    value of Date, `server` that of Server or b"" for none; the application's own take their place.
+    `status` and `headers` are what the application gave start_response, of whatever type. `keep_alive` is
+    whether client and server both want the connection to stay open. `body_length` is the length of the body
+    in bytes where the caller knows it, else -1: it decides the framing where the application sent no
+    Content-Length. `date` is the value of Date, `server` that of Server or b"" for none; the application's
+    own take their place.
 
-    A 204 or 1xx loses the application's Content-Length (RFC 9110 section 8.6); a 304 and the answer to HEAD keep it.
-    After a 1xx the connection is closed, because a final response will not come.
+    A 204 or 1xx loses the application's Content-Length (RFC 9110 section 8.6); a 304 and the answer to HEAD
+    keep it. After a 1xx the connection is closed, because a final response will not come.
 
     Raises LocalProtocolError, and returns nothing, for whatever PEP 3333 or RFC 9110 does not allow.
     """
     line: StatusLine = _check_status(status)
     if not isinstance(headers, list):
         raise LocalProtocolError(f"response headers must be a list, not {type(headers).__name__}")
-    parts: list = []
+    parts: list[str] = []
     kind: cython.int
     given_length: cython.Py_ssize_t = -1
     dated: cython.bint = False
@@ -132,10 +136,14 @@ def compose_head(
     header: object
     for header in headers:
         if not isinstance(header, tuple) or len(header) != 2:
-            raise LocalProtocolError(f"a response header must be a tuple (name, value), not {quoted(repr(header))}")
+            raise LocalProtocolError(
+                f"a response header must be a tuple (name, value), not {quoted(repr(header))}"
+            )
         name, value = header
-        if not isinstance(name, str) or not isinstance(value, str):
-            _refuse_types(name, value)
+        if type(name) is not str:
+            name = _exact(name, "a response header's name")
+        if type(value) is not str:
+            value = _exact(value, f"the value of response header {name}")
         known = _NAMES.get(name)
         kind = _check_name(name) if known is None else known
         if kind != ORDINARY:
@@ -150,7 +158,9 @@ def compose_head(
             elif kind == SERVER:
                 served = True
             else:
-                raise LocalProtocolError(f"response header {name} is hop-by-hop and the server's, not the application's")
+                raise LocalProtocolError(
+                    f"response header {name} is hop-by-hop and the server's, not the application's"
+                )
         parts += (name, ": ", value, "\r\n")
     fields = _check_fields("".join(parts), headers, len(parts) // 2)
 
@@ -176,7 +186,7 @@ def compose_head(
         head.framing = _UNTIL_CLOSE
         keep_alive = False
     head.keep_alive = keep_alive
-    tail: list = [line.data, fields, framing]
+    tail: list[bytes] = [line.data, fields, framing]
     if not keep_alive:
         tail.append(b"Connection: close\r\n")
     elif not http_minor:
@@ -191,11 +201,11 @@ def compose_head(
 
 
 @cython.cfunc
-def _check_status(status: object) -> StatusLine:
+def _check_status(status: Any) -> StatusLine:
     """Return the status line of `NNN reason`: three digits from 100 to 599, one space, a reason phrase."""
     line: StatusLine
-    if not isinstance(status, str):
-        raise LocalProtocolError(f"response status must be a str, not {type(status).__name__}")
+    if type(status) is not str:
+        status = _exact(status, "response status")
     known = _STATUS_LINES.get(status)
     if known is not None:
         line = known
@@ -215,49 +225,49 @@ def _check_status(status: object) -> StatusLine:
     if len(text) <= 64:
         if len(_STATUS_LINES) >= _CACHED:
             _STATUS_LINES.clear()
-        _STATUS_LINES[str.__str__(status)] = line
+        _STATUS_LINES[status] = line
     return line
 
 
 @cython.cfunc
 @cython.exceptval(-1)
-def _check_name(name: object) -> cython.int:
+def _check_name(name: str) -> cython.int:
     """Return what the application's field name means, after a look at its every character."""
-    exact: str = str.__str__(name)  # type: ignore[arg-type]
-    raw = exact.encode("latin-1", "replace")
-    if not raw or not exact.isascii() or raw.translate(None, _TOKEN_BYTES):
-        raise LocalProtocolError(f"response header name {quoted(exact)} is not a token")
-    kind: cython.int = _KINDS.get(exact.lower(), ORDINARY)
-    if len(raw) <= 64:
+    if not name or not name.isascii() or name.encode("ascii").translate(None, _TOKEN_BYTES):
+        raise LocalProtocolError(f"response header name {quoted(name)} is not a token")
+    kind: cython.int = _KINDS.get(name.lower(), ORDINARY)
+    if len(name) <= 64:
         if len(_NAMES) >= _CACHED:
             _NAMES.clear()
-        _NAMES[exact] = kind
+        _NAMES[name] = kind
     return kind
 
 
 @cython.cfunc
-def _refuse_types(name: object, value: object) -> object:
-    if not isinstance(name, str):
-        raise LocalProtocolError(f"a response header's name must be a str, not {type(name).__name__}")
-    raise LocalProtocolError(f"the value of response header {quoted(name)} must be a str, not {type(value).__name__}")
+def _exact(text: Any, what: str) -> str:
+    """Return the characters of an instance of a subclass of str, whatever it says about itself."""
+    if not isinstance(text, str):
+        raise LocalProtocolError(f"{what} must be a str, not {type(text).__name__}")
+    return str.__str__(text)
 
 
 @cython.cfunc
 @cython.exceptval(-1)
-def _read_length(value: object) -> cython.Py_ssize_t:
+def _read_length(value: str) -> cython.Py_ssize_t:
     """Return the application's Content-Length: at most 18 ASCII digits and nothing else."""
-    text: str = str.__str__(value)  # type: ignore[arg-type]
-    if not 0 < len(text) <= 18 or not text.isascii() or not text.isdigit():
-        raise LocalProtocolError(f"response Content-Length {quoted(text)} is not a number of bytes")
-    length: cython.Py_ssize_t = int(text)
+    if len(value) > 18 or not value.isascii() or not value.isdigit():
+        raise LocalProtocolError(f"response Content-Length {quoted(value)} is not a number of bytes")
+    length: cython.Py_ssize_t = int(value)
     return length
 
 
 @cython.cfunc
 def _check_fields(block: str, headers: Any, line_ends: cython.Py_ssize_t) -> bytes:
-    """Return the field lines as latin-1, after counting their control characters: only our own line ends may be there.
+    """Return the field lines as latin-1, after counting their control characters: only our own line ends may
+    be there.
 
-    One pass over all of them is cheaper than one for each value. `line_ends` is how many CR and LF they should have.
+    One pass over all of them is cheaper than one for each value. `line_ends` is how many CR and LF they
+    should have.
     """
     try:
         data: bytes = block.encode("latin-1")
@@ -291,7 +301,7 @@ def _refuse_value(headers: Any) -> object:
 
 
 def encode_chunk(data: bytes) -> bytes:
-    """Return data as one chunk (RFC 9112 section 7.1); b"" for no data, because an empty chunk would be the last one."""
+    """Return data as one chunk (RFC 9112 section 7.1); b"" for b"", as an empty chunk is the last."""
     if not data:
         return b""
     return b"%x\r\n%b\r\n" % (len(data), data)
@@ -307,8 +317,8 @@ def error_page(
 ) -> bytes:
     """Return a whole response with a short plain page, for what is answered without the application.
 
-    The page names the status and nothing else: reasons are for the log. `head_only` is for HEAD: the same head, no
-    body. `extra` are further headers, [(name, value)], checked as an application's are.
+    The page names the status and nothing else: reasons are for the log. `head_only` is for HEAD: the same
+    head, no body. `extra` are further headers, [(name, value)], checked as an application's are.
     """
     body = f"{status} {REASONS[status]}\n".encode()
     headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body))), *extra]

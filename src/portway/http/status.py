@@ -1,4 +1,4 @@
-"""Status codes and their reason phrases, as the IANA registry of HTTP status codes has them (RFC 9110 section 15)."""
+"""Status codes and their reason phrases, from the IANA registry of them (RFC 9110 section 15)."""
 
 REASONS: dict[int, str] = {
     100: "Continue",
