@@ -105,7 +105,9 @@ def _django_spec(target: Target) -> str:
 
 def _settings_failed(target: Target, error: BaseException) -> str:
     assert target.django is not None
+    # Longer messages are shown whole, with the traceback of the cause.
+    message = (str(error).splitlines() or [""])[0]
     return (
         f"The settings {target.django.settings_module} of the Django project in {target.django.root} "
-        f"cannot be used: {type(error).__name__}: {error}"
+        f"cannot be used: {type(error).__name__}: {message}"
     )
