@@ -220,7 +220,6 @@ def _connect(name: str, level: int, file: LogFile | None, formatter: logging.For
     logger = logging.getLogger(name)
     # Modules ask for their logger when they are imported, before there is a configuration.
     logger.__class__ = OperatorLogger
-    logger.__dict__.pop("disabled", None)
     # Handlers that somebody else has added stay.
     for old in logger.handlers[:]:
         if isinstance(old, LineHandler):
