@@ -31,6 +31,9 @@ GATE_PAUSE = 0.005
 #: Seconds between two log lines about the same limit.
 LOG_EVERY = 60.0
 
+#: How an attempt to accept ended.
+TAKEN, EMPTY, EXHAUSTED = "taken", "empty", "exhausted"
+
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 # What accept reports of a connection that has already failed, or of a signal: try the next one.
 _PASSING = frozenset({errno.ECONNABORTED, errno.EINTR, errno.EPROTO, errno.EPERM, errno.ENETDOWN, errno.EHOSTUNREACH})
@@ -45,13 +48,13 @@ class Acceptor:
 
     def __init__(self, loop: Any, sites: list[Site], limit: int, leave_to_others: Callable[[], bool]) -> None:
         self.sites = {site.fd: site for site in sites}
-        self.accepted = 0
         self._loop = loop
         self._limit = limit
         self._leave_to_others = leave_to_others
         self._listening = False
         self._resume_at = 0.0
         self._full = False
+        self._draining = False
         self._closed = False
         self._logged: dict[str, float] = {}
 
@@ -81,14 +84,18 @@ class Acceptor:
         return not self._listening and not self._closed
 
     def wait_at_most(self, now: float) -> float:
-        """Return how long the loop may sleep before a pause ends by the clock, in seconds."""
-        return max(self._resume_at - now, 0.0) if self._resume_at else 1.0
+        """Return how long the loop may sleep before `tick` has something to do, in seconds."""
+        if self._resume_at:
+            return max(self._resume_at - now, 0.0)
+        return 0.0 if len(self._loop.connections) < self._limit else 1.0
 
     def tick(self, now: float) -> None:
         """Go on accepting if a pause is over or a place has become free."""
         if not self.paused:
             return
-        if self._full:
+        if self._draining:
+            self._drain_backlog(now)
+        elif self._full:
             if len(self._loop.connections) < self._limit:
                 self._listen()
         elif now >= self._resume_at:
@@ -101,32 +108,34 @@ class Acceptor:
             if self._leave_to_others():
                 self._pause(now + GATE_PAUSE)
                 return
-            if not self._accept(site, now):
+            if len(self._loop.connections) >= self._limit and not self._evict(now):
+                self._full = True
+                self._pause(0.0)
+                self._say("limit", now, "This worker has its %d connections (worker_connections); more wait in the backlog.")
+                return
+            if self._accept(site, now) is not TAKEN:
                 return
 
-    def _accept(self, site: Site, now: float) -> bool:
-        """Take one connection; return False when there is no more to take now."""
-        if len(self._loop.connections) >= self._limit and not self._evict(now):
-            self._full = True
-            self._pause(0.0)
-            self._say("limit", now, "This worker has its %d connections (worker_connections); more wait in the backlog.")
-            return False
-        try:
-            sock, peer = site.sock.accept()
-        except BlockingIOError:
-            return False
-        except OSError as error:
-            if error.errno in _PASSING:
-                return True
-            if error.errno not in _EXHAUSTED:
-                raise
-            self._pause(now + EXHAUSTED_PAUSE)
-            self._say("exhausted", now, f"Cannot accept connections: {error.strerror}. %d are open. Raise LimitNOFILE or ulimit -n.")
-            return False
-        sock.setblocking(False)
-        self.accepted += 1
-        self._loop.add(Connection(self._loop, site, sock, peer if isinstance(peer, tuple) else "", now))
-        return True
+    def _accept(self, site: Site, now: float) -> str:
+        """Take one connection: TAKEN, or EMPTY where none waits, or EXHAUSTED."""
+        while True:
+            try:
+                sock, peer = site.sock.accept()
+            except BlockingIOError:
+                return EMPTY
+            except OSError as error:
+                if error.errno in _PASSING:
+                    continue
+                if error.errno not in _EXHAUSTED:
+                    raise
+                self._pause(now + EXHAUSTED_PAUSE)
+                text = f"Cannot accept connections: {error.strerror}; %d are open. Raise LimitNOFILE or ulimit -n."
+                self._say("exhausted", now, text)
+                return EXHAUSTED
+            sock.setblocking(False)
+            self._loop.add(Connection(self._loop, site, sock, peer if isinstance(peer, tuple) else "", now))
+            self._loop.count_accepted()
+            return TAKEN
 
     def _evict(self, now: float) -> bool:
         """Close the kept-alive connection that has waited longest for its next request; False if there is none."""
@@ -146,16 +155,31 @@ class Acceptor:
             log.warning(text, len(self._loop.connections))
 
     def drain(self, now: float) -> None:
-        """Take all that is in the backlog, then stop accepting and close the listening sockets."""
-        if self._closed:
-            return
+        """Begin to end: take all that is in the backlog, as far as there is room, then close the listening sockets."""
+        if not self._closed:
+            self._draining = True
+            self._pause(0.0)
+            self._drain_backlog(now)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether everything that had connected was taken, and nobody can connect any more."""
+        return self._closed
+
+    def _drain_backlog(self, now: float) -> None:
         for site in self.sites.values():
-            while self._accept(site, now):
-                pass
-        self._pause(0.0)
+            while True:
+                if len(self._loop.connections) >= self._limit:
+                    return
+                result = self._accept(site, now)
+                if result is EXHAUSTED:
+                    return
+                if result is EMPTY:
+                    break
         self._closed = True
         for site in self.sites.values():
             site.sock.close()
+        self.sites.clear()
 
 
 def listening_socket(sock: socket.socket) -> socket.socket:

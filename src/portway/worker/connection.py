@@ -191,7 +191,7 @@ class Connection:
             if self.outbox.size:
                 interest = WRITABLE
             else:
-                self.deadline = self.exchange.deadline
+                self.deadline = self.exchange.application_deadline()
         self._listen_for(interest)
 
     def cut(self) -> None:
@@ -537,6 +537,7 @@ class Connection:
             self.parser.start_next_cycle()
         else:
             self.close_after = True
+            self.unread = request.has_body
 
     def _refuse(self, error: RemoteProtocolError, now: cython.double) -> None:
         log.warning("Refused a request of %s: %d, %s.", self.peer_name, error.status, error.reason)

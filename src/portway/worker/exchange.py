@@ -16,6 +16,7 @@ try:
 except ModuleNotFoundError:
     from portway import _cython as cython
 
+from portway.http.errors import RemoteProtocolError
 from portway.http.response import error_page
 from portway.observe.access import AccessRecord
 from portway.worker.replies import local_record
@@ -82,9 +83,13 @@ class Exchange:
         if loop.deadlines.application:
             self.thread = threading.get_ident()
             connection.deadline = now + loop.deadlines.application
+        try:
+            environ = loop.environ.build(request, self.body, connection.peer, connection.site.local)
+        except RemoteProtocolError as error:
+            log.warning("Refused a request of %s: %d, %s.", connection.peer_name, error.status, error.reason)
+            return self.refuse(error.status, now)
         slot.begin(loop.next_request_id(), cython.cast(cython.longlong, now * 1e9), request.method, request.path)
         keep_alive: cython.bint = request.keep_alive and not loop.draining
-        environ = connection.site.environ(request, self.body, connection.peer)
         outcome = loop.gateway.respond(request, environ, self, loop.date, keep_alive)
         ended: cython.double = monotonic()
         loop.leadership.note_call_time(ended - now)
@@ -95,16 +100,16 @@ class Exchange:
             self._log_access(outcome, environ, ended)
         return connection.finish(outcome.keep_alive, outcome.aborted or self.expired, ended)
 
-    def refuse(self, now: cython.double) -> Any:
-        """Answer 503 because too many requests wait already; return the next complete request, or None. The leader."""
+    def refuse(self, status: cython.int, now: cython.double) -> Any:
+        """Answer with the short page instead of the application; return the next complete request, or None. The owner."""
         connection = self.connection
         loop = connection.loop
-        loop.count_answer(503, 0)
-        loop.say_overloaded(now)
+        loop.count_answer(status, 0)
         if loop.access_log is not None:
-            loop.access_log.log(local_record(connection.peer, self.request, 503, b"", 0, time()))
+            loop.access_log.log(local_record(connection.peer, self.request, status, b"", 0, time()))
         self.drop()
-        page = error_page(503, False, loop.date, loop.server, self.request.method == "HEAD", RETRY_AFTER)
+        extra = RETRY_AFTER if status == 503 else ()
+        page = error_page(status, False, loop.date, loop.server, self.request.method == "HEAD", extra)
         try:
             connection.transmit(page)
         except ClientDisconnected:
@@ -156,6 +161,11 @@ class Exchange:
             raise ClientDisconnected
 
     # The leader.
+
+    def application_deadline(self) -> cython.double:
+        """Return when the application must have returned; 0.0 for never."""
+        limit: cython.double = self.connection.loop.deadlines.application
+        return self.started + limit if limit else 0.0
 
     def on_deadline(self, now: cython.double) -> None:
         """The time of the application, or of a client that does not read its stream, is over. The lock is held."""

@@ -228,14 +228,12 @@ class Leadership:
         return exchange
 
     def take_first(self, seat: Seat) -> bool:
-        """Become the first leader if there is none yet; return whether this seat is it. Otherwise it is idle."""
+        """Become the first leader if there is none yet; return whether this seat is it."""
         self.acquire()
         first: cython.bint = self.leader is None
         if first:
             self.leader = seat
-        else:
-            self.idle.append(seat)
-        self._publish()
+            self._publish()
         self.release()
         return first
 

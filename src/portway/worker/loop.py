@@ -48,6 +48,8 @@ class Loop:
     leadership = cython.declare(object, visibility="readonly")
     limits = cython.declare(object, visibility="readonly")
     deadlines = cython.declare(object, visibility="readonly")
+    #: portway.wsgi.environ.EnvironBuilder and portway.wsgi.gateway.Gateway.
+    environ = cython.declare(object, visibility="readonly")
     gateway = cython.declare(object, visibility="readonly")
     #: portway.worker.local.LocalAnswers, or None where nothing is answered here.
     local = cython.declare(object, visibility="public")
@@ -76,6 +78,7 @@ class Loop:
     def __init__(
         self,
         leadership: Any,
+        environ: Any,
         gateway: Any,
         limits: Any,
         deadlines: Any,
@@ -89,6 +92,7 @@ class Loop:
         self.epoll = select.epoll()
         self.connections = {}
         self.leadership = leadership
+        self.environ = environ
         self.gateway = gateway
         self.limits = limits
         self.deadlines = deadlines
@@ -131,21 +135,16 @@ class Loop:
         self.request_id += 1
         return self.request_id
 
+    def count_accepted(self) -> None:
+        """Count an accepted connection. The leader."""
+        self.slot.add_accepted(1)
+
     def count_answer(self, status: cython.int, bytes_sent: cython.longlong) -> None:
         """Count an answer that was given without the application. The owner of the connection."""
         if status >= 400:
             self.slot.add_refused()
         else:
             self.slot.add_file(bytes_sent)
-
-    def say_overloaded(self, now: cython.double) -> None:
-        """Log that requests are refused because the queue is full, at most once a minute. The leader."""
-        if now >= self.next_overload_line:
-            self.next_overload_line = now + 60.0
-            log.warning(
-                "Every thread is busy and %d requests wait (max_queue): further ones are answered 503.",
-                self.leadership.queue_length(),
-            )
 
     # For the worker.
 
@@ -175,10 +174,6 @@ class Loop:
         for connection in list(self.connections.values()):
             connection.begin_drain(now)
         self.next_sweep = 0.0
-
-    def in_flight(self) -> int:
-        """Count the open connections."""
-        return len(self.connections)
 
     # Leading.
 
@@ -258,7 +253,9 @@ class Loop:
         leadership = self.leadership
         if seat.is_standby:
             while exchange is not None and leadership.queue_is_full():
-                exchange = exchange.refuse(monotonic())
+                now: cython.double = monotonic()
+                self._say_overloaded(now)
+                exchange = exchange.refuse(503, now)
             if exchange is not None:
                 leadership.offer(exchange)
             return
@@ -279,6 +276,15 @@ class Loop:
                 if exchange is not None:
                     self.serve(seat, exchange)
                 return
+
+    def _say_overloaded(self, now: cython.double) -> None:
+        """Log that requests are refused because the queue is full, at most once a minute."""
+        if now >= self.next_overload_line:
+            self.next_overload_line = now + 60.0
+            log.warning(
+                "Every thread is busy and %d requests wait (max_queue): further ones are answered 503.",
+                self.leadership.queue_length(),
+            )
 
     def serve(self, seat: Any, exchange: Any) -> None:
         """Run a complete request, and those behind it on its connection. An application thread that does not lead."""

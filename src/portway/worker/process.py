@@ -20,7 +20,6 @@ import threading
 from time import monotonic, monotonic_ns
 from typing import Any
 
-from portway import __version__
 from portway.http.limits import Limits
 from portway.observe.access import AccessLog
 from portway.observe.scoreboard import WorkerState
@@ -63,6 +62,12 @@ class Worker:
         self._leadership = Leadership(self._seats[threads], settings.max_queue, self._slot.set_free_threads)
         self._loop = Loop(
             leadership=self._leadership,
+            environ=EnvironBuilder(
+                trusted=TrustedPeers(settings.forwarded_allow_ips),
+                script_name=settings.script_name,
+                multithread=settings.threads > 1,
+                multiprocess=settings.workers > 1,
+            ),
             gateway=Gateway(application, b"portway" if settings.server_header else b""),
             limits=_limits(settings),
             deadlines=_deadlines(settings),
@@ -70,10 +75,10 @@ class Worker:
             thread_slots=[self._slot.thread(index) for index in range(threads)],
             server=b"portway" if settings.server_header else b"",
             body_memory=512 * 1024,
-            body_directory=settings.tmp_upload_dir,
+            body_directory=None,
             wake_fd=self._wake_write,
         )
-        sites = [self._site(listener) for listener in spec.listeners]
+        sites = [Site(listening_socket(listener.socket), listener.url) for listener in spec.listeners]
         self._loop.acceptor = Acceptor(self._loop, sites, settings.worker_connections, self._leave_to_others)
         if spec.file_server is not None or settings.health_path:
             self._loop.local = LocalAnswers(spec.file_server, settings.health_path, self._is_ready)
@@ -83,21 +88,6 @@ class Worker:
         self._main_left = threading.Event()
         self._quick = False
         self._drain_until = 0.0
-
-    def _site(self, listener: Any) -> Site:
-        settings = self._spec.settings
-        sock = listening_socket(listener.socket)
-        host, port = _server_name(listener)
-        builder = EnvironBuilder(
-            server_name=host,
-            server_port=port,
-            script_name=settings.script_name,
-            multithread=settings.threads > 1,
-            multiprocess=settings.workers > 1,
-            trusted=TrustedPeers(settings.forwarded_allow_ips),
-            software=f"portway/{__version__}",
-        )
-        return Site(sock, listener.url, builder.build)
 
     def run(self) -> int:
         """Start the threads, serve, and return the exit code once the worker has been told to stop."""
@@ -127,9 +117,6 @@ class Worker:
         leadership, loop = self._leadership, self._loop
         if leadership.take_first(seat):
             loop.lead(seat)
-        else:
-            seat.wait()
-            self._woken(seat)
         while not leadership.stopping:
             exchange = leadership.next_exchange(seat)
             if exchange is not None:
@@ -217,7 +204,7 @@ class Worker:
 
     def _is_drained(self, now: float) -> bool:
         """Called by the leader in each round of a drain; stops the worker when nothing is left to do."""
-        if self._loop.connections and now < self._drain_until:
+        if (self._loop.connections or not self._loop.acceptor.is_closed) and now < self._drain_until:
             return False
         if self._loop.connections:
             log.warning(
@@ -264,11 +251,3 @@ def _deadlines(settings: Any) -> Deadlines:
         write=settings.write_timeout,
         application=settings.timeout,
     )
-
-
-def _server_name(listener: Any) -> tuple[str, str]:
-    """Return SERVER_NAME and SERVER_PORT for requests of a listener (PEP 3333 wants both, also on a Unix socket)."""
-    address = listener.socket.getsockname()
-    if isinstance(address, tuple):
-        return str(address[0]), str(address[1])
-    return "localhost", "80"

@@ -1,20 +1,20 @@
-"""One listener as the worker sees it: its socket, and how the environ of a request that came in by it is built."""
+"""One listener as the worker sees it."""
 
 import socket
-from collections.abc import Callable
 from typing import Any
 
 
 class Site:
     """A listening socket of the worker.
 
-    sock: listening, non-blocking. environ: `EnvironBuilder.build` for this address.
+    sock: listening, non-blocking; the worker's own object for a socket that it shares with others. url: for messages.
+    local: its address as the socket module gives it, the same object for all requests.
     """
 
-    __slots__ = ("environ", "fd", "name", "sock")
+    __slots__ = ("fd", "local", "sock", "url")
 
-    def __init__(self, sock: socket.socket, name: str, environ: Callable[..., dict[str, Any]]) -> None:
+    def __init__(self, sock: socket.socket, url: str) -> None:
         self.sock = sock
         self.fd = sock.fileno()
-        self.name = name
-        self.environ = environ
+        self.url = url
+        self.local: Any = sock.getsockname()
