@@ -48,7 +48,7 @@ class PostAdmin(admin.ModelAdmin):
     """Posts."""
 
     form = PostForm
-    list_display = ("title", "state", "published_at", "author", "format", "tag_names", "words")
+    list_display = ("title", "state", "published_at", "author", "format", "tag_names")
     list_filter = ("status", "format", "tags", "author")
     list_select_related = ("author",)
     list_per_page = 50

@@ -11,7 +11,7 @@ from typing import Self
 from django.conf import settings
 from django.core.validators import FileExtensionValidator, MaxLengthValidator
 from django.db import models
-from django.db.models.functions import Now
+from django.db.models.functions import Lower, Now
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.text import slugify
@@ -45,7 +45,7 @@ class Tag(models.Model):
     )
 
     class Meta:
-        ordering = ("name",)
+        ordering = (Lower("name"),)
 
     def __str__(self):
         return self.name

@@ -3,6 +3,7 @@
 import django.core.validators
 import django.db.models.deletion
 import django.db.models.functions.datetime
+import django.db.models.functions.text
 from django.conf import settings
 from django.db import migrations, models
 
@@ -24,7 +25,7 @@ class Migration(migrations.Migration):
                 ('slug', models.SlugField(blank=True, help_text='Left empty, it is made of the name.', max_length=70, unique=True)),
             ],
             options={
-                'ordering': ('name',),
+                'ordering': (django.db.models.functions.text.Lower('name'),),
             },
         ),
         migrations.CreateModel(

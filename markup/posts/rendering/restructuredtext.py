@@ -39,6 +39,7 @@ SETTINGS = {
     "math_output": "MathML",
     "table_style": "colwidths-auto",
     "footnote_references": "superscript",
+    "trim_footnote_reference_space": True,
     "id_prefix": "",
     "auto_id_prefix": "part-",
     "input_encoding": "unicode",

@@ -46,24 +46,29 @@ def png(rows: list[list[int]], bits: int) -> bytes:
 
     head = struct.pack(">IIBBBBB", len(rows[0]), len(rows), bits, 0, 0, 0, 0)
     data = b"".join(b"\0" + packed(row) for row in rows)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(data, 9)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", head)
+        + chunk(b"IDAT", zlib.compress(data, 9))
+        + chunk(b"IEND", b"")
+    )
 
 
 def journey() -> None:
     """Four stations between a reader and a page."""
-    names = (("Browser", "asks"), ("Proxy", "ends TLS"), ("Server", "reads, checks"), ("Application", "answers"))
+    names = (("Browser", "asks"), ("Proxy", "ends TLS"), ("Server", "checks"), ("Application", "answers"))
     shapes = []
     for number, (name, what) in enumerate(names):
-        x = 10 + number * 172
-        shapes.append(f'<rect class="soft" x="{x}" y="40" width="124" height="72" rx="4"/>')
-        shapes.append(f'<text class="mid" x="{x + 62}" y="72">{name}</text>')
-        shapes.append(f'<text class="mid faded" x="{x + 62}" y="94" style="font-size:12px">{what}</text>')
+        x = 4 + number * 133
+        shapes.append(f'<rect class="soft" x="{x}" y="36" width="97" height="70" rx="4"/>')
+        shapes.append(f'<text class="mid" x="{x + 48}" y="66">{name}</text>')
+        shapes.append(f'<text class="mid faded" x="{x + 48}" y="88">{what}</text>')
         if number:
-            shapes.append(f'<path class="accent" d="M{x - 44} 64h38m-6 -5l6 5l-6 5"/>')
-            shapes.append(f'<path class="line" d="M{x - 4} 90h-38m6 -5l-6 5l6 5"/>')
-    shapes.append('<text class="faded" x="10" y="24">request →</text>')
-    shapes.append('<text class="faded end" x="650" y="138">← response</text>')
-    svg("journey.svg", 660, 150, *shapes)
+            shapes.append(f'<path class="accent" d="M{x - 32} 60h26m-6 -5l6 5l-6 5"/>')
+            shapes.append(f'<path class="line" d="M{x - 4} 84h-26m6 -5l-6 5l6 5"/>')
+    shapes.append('<text class="faded" x="4" y="22">request →</text>')
+    shapes.append('<text class="faded end" x="500" y="132">← response</text>')
+    svg("journey.svg", 504, 142, *shapes)
 
 
 def measure() -> None:
@@ -79,7 +84,9 @@ def measure() -> None:
                 words.append(f"M{at:.0f} {y + 3}h{word:.0f}")
                 at += word + 4
             ends.append(y)
-        shapes.append(f'<path class="accent" stroke-dasharray="1 4" stroke-linecap="round" d="M{x + width} {ends[1] + 9}L{x} {ends[2] - 3}"/>')
+        shapes.append(
+            f'<path class="accent" stroke-dasharray="1 4" stroke-linecap="round" d="M{x + width} {ends[1] + 9}L{x} {ends[2] - 3}"/>'
+        )
         shapes.append(f'<text class="faded" x="{x}" y="186">{label}</text>')
         x += width + 17
     lines = f'<path fill="none" stroke="var(--rule)" stroke-width="6" d="{"".join(words)}"/>'
@@ -110,19 +117,19 @@ def queue() -> None:
     """Time in the system over load, for one thread and chance."""
 
     def at(load: float, times: float) -> tuple[float, float]:
-        return 60 + load * 560, 270 - times * 12
+        return 52 + load * 440, 270 - times * 12
 
     points = " ".join("{:.1f},{:.1f}".format(*at(load / 200, 1 / (1 - load / 200))) for load in range(191))
-    shapes = ['<path class="line" d="M60 20V270H630"/>', f'<polyline class="accent" points="{points}"/>']
+    shapes = ['<path class="line" d="M52 20V270H496"/>', f'<polyline class="accent" points="{points}"/>']
     for load, times in ((0.5, 2), (0.8, 5), (0.9, 10), (0.95, 20)):
         x, y = at(load, times)
-        shapes.append(f'<path class="thin" stroke-dasharray="3 3" d="M60 {y:.0f}H{x:.0f}V270"/>')
+        shapes.append(f'<path class="thin" stroke-dasharray="3 3" d="M52 {y:.0f}H{x:.0f}V270"/>')
         shapes.append(f'<circle class="dot" r="4" cx="{x:.0f}" cy="{y:.0f}"/>')
-        shapes.append(f'<text class="end faded" x="52" y="{y + 5:.0f}">{times} ×</text>')
+        shapes.append(f'<text class="end faded" x="44" y="{y + 5:.0f}">{times} ×</text>')
         shapes.append(f'<text class="mid faded" x="{x:.0f}" y="290">{load * 100:.0f}</text>')
-    shapes.append('<text x="72" y="30">time, compared with an idle server</text>')
-    shapes.append('<text class="faded" x="60" y="290">busy, per cent</text>')
-    svg("queue.svg", 660, 300, *shapes)
+    shapes.append('<text x="64" y="30">time, against an idle server</text>')
+    shapes.append('<text class="faded" x="52" y="290">busy, per cent</text>')
+    svg("queue.svg", 504, 300, *shapes)
 
 
 def bayer(n: int) -> list[list[int]]:
