@@ -88,6 +88,13 @@ def test_links_out_of_the_root_are_left_out_and_said_in_one_line(site, caplog):
     assert not [record for record in caplog.records if "leads out" in record.getMessage()]
 
 
+def test_folders_that_link_to_each_other_are_walked_once_each_way(site):
+    for one, other in (("a", "b"), ("b", "a")):
+        site.write(f"static/{one}/file.css", "a{}")
+        (site.static / one / "to").symlink_to(f"../{other}")
+    assert names(scan(site.static)) == {"a/file.css", "a/to/file.css", "b/file.css", "b/to/file.css"}
+
+
 def test_a_root_that_is_a_link_itself_is_followed(site):
     site.write("release-7/a.css", "a{}")
     (site.folder / "current").symlink_to("release-7")
