@@ -16,13 +16,13 @@ except ModuleNotFoundError:
     from portway import _cython as cython
 
 import logging
-import sys
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from portway import __version__
 from portway.http.errors import RemoteProtocolError, quoted
 from portway.http.request import Request
+from portway.wsgi.errors_stream import ErrorsStream
 from portway.wsgi.file_wrapper import FileWrapper
 from portway.wsgi.input import EMPTY_INPUT
 from portway.wsgi.proxy import (
@@ -107,7 +107,7 @@ class EnvironBuilder:
         server_name: SERVER_NAME where the socket gives none (a Unix socket without a Host, a wildcard
         address); localhost if it is "".
         multithread, multiprocess: whether other threads or processes may run the application meanwhile.
-        errors: wsgi.errors, a text stream; sys.stderr if it is None. file_wrapper: None leaves it out.
+        errors: wsgi.errors, a text stream; None for the error log. file_wrapper: None leaves it out.
 
         Raises ValueError for a script_name that does not begin with a slash.
         """
@@ -119,7 +119,7 @@ class EnvironBuilder:
         self._server_name = server_name or "localhost"
         self._trusted = TrustedPeers() if trusted is None else trusted
         self._warned = False
-        self._local = (self, "", "")
+        self._local = ((), "", "")
         self._keys = _SPECIAL | {name: _key_of(name) for name in _WELL_KNOWN}
         forwarding = [
             *FORWARDING_FIELDS,
@@ -131,7 +131,7 @@ class EnvironBuilder:
             "wsgi.version": (1, 0),
             "wsgi.url_scheme": url_scheme,
             "wsgi.input": None,
-            "wsgi.errors": sys.stderr if errors is None else errors,
+            "wsgi.errors": ErrorsStream() if errors is None else errors,
             "wsgi.multithread": bool(multithread),
             "wsgi.multiprocess": bool(multiprocess),
             "wsgi.run_once": False,

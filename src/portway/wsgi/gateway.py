@@ -209,7 +209,7 @@ class _Response:
         return None
 
     @cython.cfunc
-    def _send_pieces(self, pieces: list[bytes]) -> object:
+    def _send_pieces(self, pieces: list[Any]) -> object:
         """Send a body that is in memory as a whole."""
         total: cython.Py_ssize_t = 0
         piece: Any
@@ -220,17 +220,19 @@ class _Response:
             total += len(piece)
         if not self._composed:
             self._compose(total)
-        if len(pieces) == 1:
-            piece = pieces[0]
-            if total:
-                self._put(piece)
-        elif total <= _JOINED:
-            if total:
-                self._put(b"".join(pieces))
-        else:
-            for piece in pieces:
-                if len(piece) and not self._full:
-                    self._put(piece)
+        batch: list[bytes] = []
+        size: cython.Py_ssize_t = 0
+        for piece in pieces:
+            if size + len(piece) > _JOINED and size:
+                self._put(b"".join(batch))
+                batch = []
+                size = 0
+            if len(piece):
+                batch.append(piece)
+                size += len(piece)
+        if size:
+            # A single piece is not copied by this.
+            self._put(b"".join(batch))
         self._finish()
         return None
 
@@ -266,8 +268,10 @@ class _Response:
         fd, offset, available = found
         count: cython.longlong = available
         self._compose(count)
-        if self._framing == _LENGTH and count:
+        if self._framing == _LENGTH:
+            # A Content-Length may announce a part of the file only.
             count = min(count, self._remaining)
+        if count and self._framing != _NO_BODY:
             try:
                 copy = os.dup(fd)
             except OSError:
@@ -343,16 +347,23 @@ class _Response:
     @cython.cfunc
     def _emit(self, data: bytes) -> object:
         """Give bytes to the sink, the head before the first."""
-        if self._head is not None:
-            head: bytes = self._head
-            self._head = None
-            self._began = True
-            if len(head) + len(data) <= _JOINED:
-                data = head + data
-            else:
-                self._sink.send(head)
-        if len(data):
-            self._sink.send(data)
+        if self._aborted:
+            # The application went on after an exception of write(): what follows a gap must not be sent.
+            raise ClientDisconnected
+        try:
+            if self._head is not None:
+                head: bytes = self._head
+                self._head = None
+                self._began = True
+                if len(head) + len(data) <= _JOINED:
+                    data = head + data
+                else:
+                    self._sink.send(head)
+            if len(data):
+                self._sink.send(data)
+        except BaseException:
+            self._aborted = True
+            raise
         return None
 
     @cython.cfunc
@@ -360,11 +371,11 @@ class _Response:
         """Send what marks the end of the response."""
         if not self._composed:
             self._compose(0)
-        if self._head is not None:
-            self._emit(b"")
         if self._framing == _CHUNKED:
-            self._sink.send(LAST_CHUNK)
-        elif self._framing == _LENGTH and self._remaining > 0:
+            self._emit(LAST_CHUNK)
+        elif self._head is not None:
+            self._emit(b"")
+        if self._framing == _LENGTH and self._remaining > 0:
             self._refuse(
                 f"its body is {self._remaining} bytes shorter than its Content-Length; closing the connection"
             )
@@ -449,6 +460,7 @@ class Gateway:
             except BaseException:  # noqa: BLE001 - the client is gone, or there is no memory left
                 response._aborted = True
         response._over = True
+        response._sink = None
         kind = type(result)
         if kind is not list and kind is not tuple:
             try:

@@ -1,0 +1,170 @@
+"""Real request bytes made into Requests, a sink that keeps what it is given, and an independent reader of it."""
+
+import http.client
+import io
+import logging
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from portway.http.events import END_OF_MESSAGE, PAUSED
+from portway.http.limits import Limits
+from portway.http.parser import RequestParser
+from portway.http.request import Request
+from portway.wsgi.environ import EnvironBuilder
+from portway.wsgi.gateway import Gateway, Outcome
+from portway.wsgi.input import RequestBody
+from portway.wsgi.sink import ClientDisconnected
+
+DATE = b"Sun, 06 Nov 1994 08:49:37 GMT"
+
+
+def parse(raw: bytes, memory: int = 64) -> tuple[Request, RequestBody | None]:
+    """Return the request and its body as a worker would have them."""
+    parser = RequestParser(Limits())
+    parser.receive_data(raw)
+    request = parser.next_event()
+    assert isinstance(request, Request)
+    if not request.has_body:
+        return request, None
+    body = RequestBody(memory=memory)
+    while (event := parser.next_event()) not in (END_OF_MESSAGE, PAUSED):
+        assert isinstance(event, bytes)
+        body.write(event)
+    body.finish()
+    return request, body
+
+
+class MemorySink:
+    """Keeps each call; `calls` has bytes, or (bytes of the file,) for a file. It may fail from a given call on."""
+
+    def __init__(self, fail_at: int | None = None, failure: BaseException | None = None) -> None:
+        self.calls: list[Any] = []
+        self.fail_at = fail_at
+        self.failure = failure if failure is not None else ClientDisconnected()
+        self.threads: set[int] = set()
+
+    def _count(self) -> None:
+        self.threads.add(threading.get_ident())
+        if self.fail_at is not None and len(self.calls) >= self.fail_at:
+            raise self.failure
+
+    def send(self, data: bytes) -> None:
+        assert type(data) is bytes
+        assert data
+        self._count()
+        self.calls.append(data)
+
+    def send_file(self, fd: int, offset: int, count: int) -> None:
+        try:
+            self._count()
+            self.calls.append((os.pread(fd, count, offset),))
+        finally:
+            os.close(fd)
+
+    @property
+    def data(self) -> bytes:
+        return b"".join(call if isinstance(call, bytes) else call[0] for call in self.calls)
+
+
+class _Socket:
+    def __init__(self, data: bytes) -> None:
+        self.file = io.BytesIO(data)
+
+    def makefile(self, _mode: str) -> io.BytesIO:
+        return self.file
+
+
+@dataclass
+class Answer:
+    """What one call of the gateway gave, read by http.client from the sink's bytes."""
+
+    outcome: Outcome
+    sink: MemorySink
+    status: int = 0
+    reason: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    rest: bytes = b""
+    complete: bool = False
+
+
+def read(outcome: Outcome, sink: MemorySink, method: str) -> Answer:
+    answer = Answer(outcome, sink)
+    if not sink.data:
+        return answer
+    stream = _Socket(sink.data)
+    response = http.client.HTTPResponse(stream, method=method)  # type: ignore[arg-type]
+    # read() of a body without an end closes the file; what is left over has to stay readable.
+    stream.file.close = lambda: None  # type: ignore[method-assign]
+    response.begin()
+    answer.status = response.status
+    answer.reason = response.reason
+    answer.headers = {}
+    for name, value in response.getheaders():
+        assert name not in answer.headers, f"{name} twice"
+        answer.headers[name] = value
+    try:
+        answer.body = response.read()
+        answer.complete = True
+    except http.client.IncompleteRead as error:
+        answer.body = error.partial
+    answer.rest = stream.file.read()
+    return answer
+
+
+@pytest.fixture(name="parse", scope="session")
+def parse_fixture() -> Callable[..., tuple[Request, RequestBody | None]]:
+    return parse
+
+
+@pytest.fixture(name="MemorySink", scope="session")
+def sink_fixture() -> type[MemorySink]:
+    return MemorySink
+
+
+@pytest.fixture(scope="session")
+def call() -> Callable[..., Answer]:
+    """Return call(application, raw request or method, ...): the application called through the Gateway."""
+
+    def call(
+        application: Any,
+        raw: bytes = b"GET /some/path?q=1 HTTP/1.1\r\nHost: example.com\r\n\r\n",
+        *,
+        method: str = "",
+        sink: MemorySink | None = None,
+        server: bytes = b"portway",
+        keep_alive: bool = True,
+        builder: EnvironBuilder | None = None,
+    ) -> Answer:
+        if method:
+            raw = raw.replace(b"GET", method.encode(), 1)
+        request, body = parse(raw)
+        builder = builder or EnvironBuilder()
+        environ = builder.build(request, body, ("192.0.2.7", 4711), ("127.0.0.1", 8000))
+        sink = sink if sink is not None else MemorySink()
+        gateway = Gateway(application, server)
+        outcome = gateway.respond(request, environ, sink, DATE, keep_alive and request.keep_alive)
+        if body is not None:
+            body.close()
+        return read(outcome, sink, request.method)
+
+    return call
+
+
+@pytest.fixture
+def error_log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """Return the records of the error log; a test that does not ask for them must not cause any."""
+    caplog.set_level(logging.DEBUG, logger="portway.error")
+    return caplog
+
+
+@pytest.fixture(autouse=True)
+def nothing_unexpected_in_the_log(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) -> Any:
+    yield
+    if "error_log" not in request.fixturenames:
+        assert [record.getMessage() for record in caplog.records] == []
