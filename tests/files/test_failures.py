@@ -62,6 +62,7 @@ def test_no_permission(caplog, unprivileged):
     give_up_privileges()
     assert site.get("/static/file.css").status == 404
     assert "file.css': Permission denied" in caplog.text
+    assert "is gone" not in caplog.text
     site.monotonic += 1.0
     assert site.get("/media/file.txt").status == 404
     assert "file.txt': Permission denied" in caplog.text

@@ -126,7 +126,7 @@ def test_other_urls_are_the_application_s(site, css, path):
 
 
 def test_under_the_root_the_application_has_what_is_no_file(site):
-    site.write("public/robots.txt", b"User-agent: *\n")
+    path = site.write("public/robots.txt", b"User-agent: *\n")
     site.mounts = [Mount("/", str(site.folder / "public"), "static")]
     assert site.get("/robots.txt").status == 200
     assert site.get("/robots.txt", "HEAD").status == 200
@@ -138,6 +138,8 @@ def test_under_the_root_the_application_has_what_is_no_file(site):
         ("*", "OPTIONS"),
     ):
         assert site.find(target, method) is None
+    path.unlink()
+    assert site.find("/robots.txt") is None
 
 
 def test_a_mount_may_pass_on_what_it_does_not_know(site, css):

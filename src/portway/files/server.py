@@ -87,10 +87,10 @@ class FileServer:
         if not path.startswith(self._prefixes):
             return None
         try:
-            if "%" not in path:
-                file = self._files.get(path)
-                if file is not None and (request.method == "GET" or request.method == "HEAD"):
-                    return self._static(file, path, request)
+            file = self._files.get(path) if "%" not in path else None
+            if file is not None and (request.method == "GET" or request.method == "HEAD"):
+                response = self._static(file, path, request)
+                return response if response is not None else self._missing(self._mount_of(path), request)
             return self._less_usual(request)
         except Exception:  # noqa: BLE001 - no request may stop the leader
             _log.exception("files: cannot answer %s %r", request.method, path)
@@ -99,25 +99,30 @@ class FileServer:
     def _less_usual(self, request: Request) -> FileResponse | None:
         """Answer what is not simply a GET of a known static file by its plain name."""
         path, method = request.path, request.method
-        mount = next(mount for mount in self.mounts if path.startswith(mount.url))
-        if method not in ("GET", "HEAD"):
-            if mount.passes:
-                return None
-            return OPTIONS if method == "OPTIONS" else error(405, method)
+        mount = self._mount_of(path)
         response: FileResponse | None = None
+        if method not in ("GET", "HEAD"):
+            if not mount.passes:
+                response = OPTIONS if method == "OPTIONS" else error(405, method)
+            return response
         if mount.kind == "media":
             response = self._media(mount, request)
         elif (name := decode(path[len(mount.url) :])) is not None:
             file = self._files.get(mount.url + name)
             if file is not None:
-                return self._static(file, mount.url + name, request)
-        if response is None and not mount.passes:
-            response = error(404, method)
-        return response
+                response = self._static(file, mount.url + name, request)
+        return response if response is not None else self._missing(mount, request)
+
+    def _mount_of(self, path: str) -> Mount:
+        return next(mount for mount in self.mounts if path.startswith(mount.url))
+
+    def _missing(self, mount: Mount, request: Request) -> FileResponse | None:
+        return None if mount.passes else error(404, request.method)
 
     # Static files
 
-    def _static(self, file: StaticFile, url: str, request: Request) -> FileResponse:
+    def _static(self, file: StaticFile, url: str, request: Request) -> FileResponse | None:
+        """Answer from the catalogue; None if the file is gone."""
         method = request.method
         wanted = wanted_fields(request.fields)
         current: StaticFile | None = file
@@ -131,14 +136,12 @@ class FileServer:
                 current = self.catalogue.rescan(url, self._wall())
             else:
                 return error(503, method)  # it changes faster than it can be read
-        except NotServedError:
+        except (FileNotFoundError, NotADirectoryError, NotServedError):
             pass
         except OSError as failure:
-            status = self._failures.status(failure, file.identity.path)
-            if status != 404:
-                return error(status, method)
+            return error(self._failures.status(failure, file.identity.path), method)
         self._failures.report(GONE, "%r was there at the start and is gone", file.identity.path)
-        return error(404, method)
+        return None
 
     def _catalogued(self, file: StaticFile, method: str, wanted: dict[str, str]) -> FileResponse | None:
         """Answer with a file as it was catalogued, or return None when it has changed. Raises OSError."""
@@ -150,12 +153,12 @@ class FileServer:
             # What a compressed sibling was made of may have changed and left it behind.
             if chosen is not file.identity and not self._is_unchanged(file.identity, trusted=True):
                 return None
-        now = self._wall()
-        if chosen.is_provisional(now):
+        if chosen.etag[0] == "W" and chosen.is_provisional(self._wall()):
             return None
         if len(wanted) == (accepted is not None):
             status, first, count = 200, 0, chosen.size
         else:
+            now = self._wall()
             status, first, count = decide(method, wanted, chosen.etag, chosen.modified, chosen.size, now)
         if method == "GET" and (status == 200 or status == 206):
             whole = self._bodies.get(chosen)
@@ -164,7 +167,7 @@ class FileServer:
             if not self._is_unchanged(chosen, chosen.immutable):
                 return None
             if status == 200:
-                return whole
+                return whole  # the common case, and nothing was made for it
             response = compose(206, method, chosen.shared, chosen.validators, chosen.size, first, count)
             response.body = whole.body[first : first + count]
             return response

@@ -116,7 +116,7 @@ class Representation:
 
     def is_provisional(self, now: float) -> bool:
         """True if its tag was made weak because the file was young, and the file is young no longer."""
-        return self.etag.startswith("W/") and not is_young(self.mtime_ns, self.ctime_ns, now)
+        return self.etag[0] == "W" and not is_young(self.mtime_ns, self.ctime_ns, now)
 
 
 class StaticFile:
