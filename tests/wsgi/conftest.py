@@ -1,4 +1,4 @@
-"""Real request bytes made into Requests, a sink that keeps what it is given, and an independent reader of it."""
+"""Real request bytes made into Requests, a sink that keeps what it gets, and an independent reader of that."""
 
 import http.client
 import io
@@ -40,7 +40,7 @@ def parse(raw: bytes, memory: int = 64) -> tuple[Request, RequestBody | None]:
 
 
 class MemorySink:
-    """Keeps each call; `calls` has bytes, or (bytes of the file,) for a file. It may fail from a given call on."""
+    """Keeps each call: bytes, or (bytes of the file,) for a file. It may fail from a given call on."""
 
     def __init__(self, fail_at: int | None = None, failure: BaseException | None = None) -> None:
         self.calls: list[Any] = []

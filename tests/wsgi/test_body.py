@@ -191,7 +191,13 @@ class TestStreams:
                     raise StopIteration
                 return self.pieces.pop(0)
 
-        for body in (OldStyle(), Iterator(), {b"a": 1, b"b": 2}, map(bytes, [b"a", b"b"]), iter((b"a", b"b"))):
+        for body in (
+            OldStyle(),
+            Iterator(),
+            {b"a": 1, b"b": 2},
+            map(bytes, [b"a", b"b"]),
+            iter((b"a", b"b")),
+        ):
             assert call(returning(body)).body == b"ab"
 
     def test_code_after_the_last_piece_of_the_announced_length_runs(self, call):
@@ -209,12 +215,20 @@ class TestStreams:
 class TestContentLength:
     bodies = pytest.mark.parametrize(
         "make",
-        [lambda pieces: pieces, tuple, iter, lambda pieces: (piece for piece in pieces), lambda pieces: Closing(pieces)],
+        [
+            lambda pieces: pieces,
+            tuple,
+            iter,
+            lambda pieces: (piece for piece in pieces),
+            lambda pieces: Closing(pieces),
+        ],
         ids=["list", "tuple", "iterator", "generator", "object"],
     )
 
     @bodies
-    @pytest.mark.parametrize("pieces", [[b"123456"], [b"12", b"3456"], [b"1234", b"56"], [b"1", b"2345", b"6", b"7"]])
+    @pytest.mark.parametrize(
+        "pieces", [[b"123456"], [b"12", b"3456"], [b"1234", b"56"], [b"1", b"2345", b"6", b"7"]]
+    )
     def test_too_long_is_cut_and_logged(self, call, error_log, make, pieces):
         answer = call(returning(make(pieces), [*OK, ("Content-Length", "4")]))
         assert (answer.body, answer.rest) == (b"1234", b"")
@@ -452,10 +466,17 @@ class TestClose:
 
 
 class TestWrongTypes:
-    @pytest.mark.parametrize("piece", ["text", 1, None, bytearray(b"x"), memoryview(b"x"), ["nested"]], ids=repr)
+    @pytest.mark.parametrize(
+        "piece", ["text", 1, None, bytearray(b"x"), memoryview(b"x"), ["nested"]], ids=repr
+    )
     @pytest.mark.parametrize(
         "make",
-        [lambda piece: [piece], lambda piece: (b"x", piece), lambda piece: iter([piece]), lambda piece: Closing([piece])],
+        [
+            lambda piece: [piece],
+            lambda piece: (b"x", piece),
+            lambda piece: iter([piece]),
+            lambda piece: Closing([piece]),
+        ],
         ids=["list", "tuple", "iterator", "object"],
     )
     def test_a_piece_that_is_not_bytes_is_named(self, call, error_log, piece, make):

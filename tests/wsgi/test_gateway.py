@@ -287,9 +287,7 @@ def test_nothing_of_a_request_is_kept_in_a_cycle(parse, MemorySink):
         for application in (good, bad, late):
             kept, sink = Kept(), MemorySink()
             gone = [weakref.ref(kept), weakref.ref(sink)]
-            outcomes.append(
-                Gateway(application).respond(request, {"test.kept": kept}, sink, b"date", True)
-            )
+            outcomes.append(Gateway(application).respond(request, {"test.kept": kept}, sink, b"date", True))
             del kept, sink
             assert [reference() for reference in gone] == [None, None], application
     finally:

@@ -209,7 +209,7 @@ class EnvironBuilder:
             self._name_after_host(environ, host)
 
         if body is None:
-            if request.content_length > 0:
+            if request.has_body:
                 raise ValueError("the request has a body, and none was given")
             environ["wsgi.input"] = EMPTY_INPUT()
             if request.content_length == 0:
