@@ -1,4 +1,4 @@
-"""Real request bytes made into Requests, a sink that keeps what it gets, and an independent reader of that."""
+"""Real bytes made into Requests, a sink that keeps what it gets, and an independent reader of that."""
 
 import http.client
 import io

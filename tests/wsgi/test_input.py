@@ -176,7 +176,7 @@ def test_a_full_disk_is_an_os_error_and_close_still_works(monkeypatch):
     import tempfile
 
     def full(**_):
-        return open("/dev/full", "w+b", buffering=65536)  # noqa: SIM115
+        return open("/dev/full", "w+b", buffering=65536)
 
     monkeypatch.setattr(tempfile, "TemporaryFile", full)
     body = RequestBody(memory=1)

@@ -10,6 +10,9 @@ HTTP_PROXY, which HTTP clients take for a setting: "httpoxy"), and the forwardin
 trusted (portway.wsgi.proxy).
 """
 
+# mypy: disallow-untyped-decorators=False, warn-return-any=False
+# Cython's decorators carry no types.
+
 try:
     import cython
 except ModuleNotFoundError:

@@ -10,6 +10,9 @@ like on the wire, and what of it is refused, is portway.http.response's; what we
 through portway.wsgi.error_log.
 """
 
+# mypy: disallow-untyped-decorators=False, warn-return-any=False
+# Cython's decorators carry no types.
+
 try:
     import cython
 except ModuleNotFoundError:
