@@ -64,6 +64,7 @@ class RequestParser:
     _error: Any
     _head: Any  # the HeadReader
     _chunks: Any  # the ChunkedDecoder, made for the first chunked body
+    _chunked: cython.bint  # whether the current request is chunked
     _left: cython.Py_ssize_t  # bytes of the current body of known length that are still to come
     _keep_alive: cython.bint  # what the current request allows
 
@@ -77,6 +78,7 @@ class RequestParser:
         self._error = None
         self._head = HeadReader(limits)
         self._chunks = None
+        self._chunked = False
         self._left = 0
         self._keep_alive = True
 
@@ -143,8 +145,8 @@ class RequestParser:
 
     @property
     def trailers(self) -> list[tuple[str, str]]:
-        """The trailers of the last chunked body, [(lower-case name, value)]; never part of Request.fields."""
-        return [] if self._chunks is None else self._chunks.trailers
+        """The trailers of the current request, [(lower-case name, value)]; never part of Request.fields."""
+        return self._chunks.trailers if self._chunked else []
 
     def __repr__(self) -> str:
         return f"<RequestParser state={self._state} buffered={self.buffered}>"
@@ -168,9 +170,10 @@ class RequestParser:
                 else self._read_head()
             )
         self._keep_alive = request.keep_alive
+        self._chunked = request.chunked
         if not request.has_body:
             self._state = COMPLETE
-        elif not request.chunked:
+        elif not self._chunked:
             self._state = LENGTH
             self._left = request.content_length
         else:

@@ -127,7 +127,7 @@ def compose_head(
     line: StatusLine = _check_status(status)
     if not isinstance(headers, list):
         raise LocalProtocolError(f"response headers must be a list, not {type(headers).__name__}")
-    parts: list[str] = []
+    lines: list[str] = []
     kind: cython.int
     given_length: cython.Py_ssize_t = -1
     dated: cython.bint = False
@@ -161,8 +161,8 @@ def compose_head(
                 raise LocalProtocolError(
                     f"response header {name} is hop-by-hop and the server's, not the application's"
                 )
-        parts += (name, ": ", value, "\r\n")
-    fields = _check_fields("".join(parts), headers, len(parts) // 2)
+        lines.append(f"{name}: {value}\r\n")
+    fields = _check_fields("".join(lines), headers, 2 * len(lines))
 
     head: ResponseHead = ResponseHead.__new__(ResponseHead)
     head.status_code = line.code
