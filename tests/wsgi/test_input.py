@@ -57,7 +57,10 @@ def test_it_reads_as_a_bytes_io_does_in_any_mixture(pieces, memory, operations):
         assert body.in_file is (len(whole) > memory)
         file, model = body.open(), io.BytesIO(whole)
         for operation, size in operations:
-            assert perform(file, operation, size) == perform(model, operation, size)
+            if operation == "readlines" and size is not None and size > 0:
+                check_lines_by_hint(file, model, size)
+            else:
+                assert perform(file, operation, size) == perform(model, operation, size)
         assert file.read() == model.read()
         assert file.read() == b""
         assert file.read(1) == b""
