@@ -9,6 +9,8 @@ from django.conf import settings
 from django.core.exceptions import MiddlewareNotUsed
 from django.http import HttpRequest, HttpResponse
 
+from markup.readers import is_for_authors
+
 READER_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self' https:; media-src 'self' https:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -35,7 +37,7 @@ class ContentSecurityPolicyMiddleware:
         response = self.get_response(request)
         if response.status_code == 500:
             policy = FAILURE_POLICY
-        elif request.path_info.startswith("/admin/"):
+        elif is_for_authors(request):
             policy = ADMIN_POLICY
         else:
             policy = READER_POLICY

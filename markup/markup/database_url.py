@@ -91,8 +91,10 @@ def _postgresql(url: str) -> dict[str, Any]:
         if age not in (None, "0"):
             raise ValueError("pool and conn_max_age exclude each other: a pool keeps the connections itself")
         size = _number("pool", pool)
+        if size == 0:
+            raise ValueError("its option pool is '0'; a pool needs to hold at least 1 connection")
         entry["CONN_MAX_AGE"] = 0
-        options["pool"] = {"min_size": min(1, size), "max_size": size}
+        options["pool"] = {"min_size": 1, "max_size": size}
     else:
         entry["CONN_MAX_AGE"] = _number("conn_max_age", age) if age else 60
     entry["OPTIONS"] = options

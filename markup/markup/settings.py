@@ -49,10 +49,11 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
 ]
 
-# Session, CSRF, authentication and messages are for the admin. They cost a reader's request next to nothing
-# and leave no trace in its response as long as no reader's template or view touches them.
+# Sessions, CSRF, users and messages are there for the admin; for readers the second keeps them without
+# effect.
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "markup.readers.NoCookiesForReadersMiddleware",
     "markup.content_security.ContentSecurityPolicyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

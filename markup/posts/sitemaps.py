@@ -5,6 +5,7 @@ from django.contrib.sitemaps.views import sitemap as sitemap_view
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.views.decorators.http import require_safe
 
 from posts.models import Post, Tag
 from posts.validators import conditional
@@ -30,6 +31,7 @@ class _Entries(Sitemap):
         return entry[1]
 
 
+@require_safe
 def sitemap(request: HttpRequest) -> HttpResponse:
     """The sitemap, or 304."""
     now = timezone.now()

@@ -1,6 +1,7 @@
 """The URLs of the pages for readers, their feeds and what crawlers ask for."""
 
 from django.urls import path
+from django.views.decorators.http import require_safe
 
 from posts import views
 from posts.feeds import AtomFeed, RssFeed
@@ -14,8 +15,8 @@ urlpatterns = [
     path("tags/<slug:slug>/", views.tag_posts, name="tag"),
     path("tags/<slug:slug>/page/<int:page>/", views.tag_posts, name="tag-page"),
     path("about/", views.about, name="about"),
-    path("feed.atom", AtomFeed(), name="atom"),
-    path("feed.rss", RssFeed(), name="rss"),
+    path("feed.atom", require_safe(AtomFeed()), name="atom"),
+    path("feed.rss", require_safe(RssFeed()), name="rss"),
     path("sitemap.xml", sitemap, name="sitemap"),
     path("robots.txt", views.robots, name="robots"),
 ]

@@ -1,5 +1,5 @@
-"""The pages for readers. No view or template here touches the session, the user or the CSRF token: so readers
-get no cookie, and no page varies by one.
+"""The pages for readers. They know no session, no user and no CSRF token, so that none of them varies by a
+cookie; see markup/readers.py.
 """
 
 from django.core.paginator import EmptyPage, Page, Paginator

@@ -6,25 +6,30 @@ spaces; web addresses become links. Nothing else has a meaning, and that is the 
 
 import re
 from html import escape
+from itertools import groupby
 from textwrap import dedent
 
 ADDRESS = re.compile(r"https?://[^\s<>\"]+")
+GAP = re.compile(r"\n(?:[ \t]*\n)+")
 # Punctuation at the end of an address belongs to the sentence it stands in.
 TRAILING = ".,;:!?'\"”’"
 
 
 def to_html(source: str) -> tuple[str, list[str]]:
     """Return paragraphs, preformatted blocks and links as HTML."""
-    blocks = re.split(
-        r"\n[ \t]*(?:\n[ \t]*)+(?=\S)|\n[ \t]*\n(?=[ \t]+\S)", "\n" + source.expandtabs(4).strip("\n")
-    )
-    return "\n".join(_block(block.strip("\n")) for block in blocks if block.strip()), []
+    blocks = [block for block in GAP.split(source.expandtabs(4)) if block.strip()]
+    html = []
+    for indented, run in groupby(blocks, _is_indented):
+        if indented:
+            lines = dedent("\n\n".join(run)).strip("\n")
+            html.append(f"<pre>{escape(lines, quote=False)}</pre>")
+        else:
+            html.extend(f"<p>{_linked(block.strip())}</p>" for block in run)
+    return "\n".join(html), []
 
 
-def _block(block: str) -> str:
-    if all(line.startswith("  ") or not line.strip() for line in block.splitlines()):
-        return f"<pre>{escape(dedent(block), quote=False)}</pre>"
-    return f"<p>{_linked(block)}</p>"
+def _is_indented(block: str) -> bool:
+    return all(line.startswith("  ") for line in block.strip("\n").split("\n"))
 
 
 def _linked(text: str) -> str:

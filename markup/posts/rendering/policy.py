@@ -62,6 +62,7 @@ LANGUAGE_CLASS = re.compile(r"language-[a-z0-9+#.-]{1,32}", re.IGNORECASE)
 TOKEN_CLASS = re.compile(r"[a-z][a-z0-9]{0,2}")
 ROLES = {"doc-noteref", "doc-backlink", "doc-footnote", "doc-endnotes", "doc-toc"}
 ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,199}")
+SOURCE = re.compile(r"https?://|mailto:|/|#")
 NUMBER = re.compile(r"-?[0-9]{1,5}")
 NUMBERS = {"width", "height", "start", "value", "colspan", "rowspan", "span"}
 CHOICES = {
@@ -84,6 +85,9 @@ def _attribute(tag: str, name: str, value: str) -> str | None:
         return _prefixed(value) if ID.fullmatch(value) else None
     if name == "href" and value.startswith("#"):
         return "#" + _prefixed(value[1:]) if ID.fullmatch(value[1:]) else None
+    if name == "cite":
+        # Unlike href and src, this one is an address that the sanitiser itself lets pass whatever its scheme.
+        return value if SOURCE.match(value) else None
     if name in NUMBERS and tag != "mspace":
         return value if NUMBER.fullmatch(value) else None
     if name in CHOICES:

@@ -1,6 +1,6 @@
 """Draws the images of the sample posts into media/: run it again after changing it, and commit what it makes.
 
-The drawings are SVG with colours of their own for the dark; the two pictures are PNG, written without a library.
+The drawings are SVG with colours of their own for the dark; the two pictures are PNG, written without help.
 """
 
 import random
@@ -28,7 +28,8 @@ text { font: 14px system-ui, sans-serif; fill: var(--ink) }
 
 def svg(name: str, width: int, height: int, *shapes: str) -> None:
     """Write a drawing."""
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">'
+    sizes = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" {sizes}>'
     (MEDIA / name).write_text("\n".join([head, STYLE, *shapes, "</svg>\n"]), encoding="utf-8")
 
 
@@ -73,7 +74,8 @@ def journey() -> None:
 
 def measure() -> None:
     """Three columns of grey lines, and the way back in each."""
-    chance, words, shapes, x = random.Random(66), [], [], 10
+    chance = random.Random(66)  # noqa: S311 (the same lines each time)
+    words, shapes, x = [], [], 10
     for width, label in ((88, "30"), (194, "66"), (324, "110")):
         ends = []
         for line in range(9):
@@ -84,9 +86,8 @@ def measure() -> None:
                 words.append(f"M{at:.0f} {y + 3}h{word:.0f}")
                 at += word + 4
             ends.append(y)
-        shapes.append(
-            f'<path class="accent" stroke-dasharray="1 4" stroke-linecap="round" d="M{x + width} {ends[1] + 9}L{x} {ends[2] - 3}"/>'
-        )
+        back = f"M{x + width} {ends[1] + 9}L{x} {ends[2] - 3}"
+        shapes.append(f'<path class="accent" stroke-dasharray="1 4" stroke-linecap="round" d="{back}"/>')
         shapes.append(f'<text class="faded" x="{x}" y="186">{label}</text>')
         x += width + 17
     lines = f'<path fill="none" stroke="var(--rule)" stroke-width="6" d="{"".join(words)}"/>'
@@ -99,12 +100,19 @@ def canon() -> None:
     def at(x: float, y: float) -> str:
         return f"{330 + x * 120:.1f} {20 + y * 120:.1f}"
 
+    def lines(kind: str, *points: tuple[float, float]) -> str:
+        return f'<path class="{kind}" d="M{"L".join(at(*point) for point in points)}"/>'
+
+    inner, outer, upper, lower = 2 / 9, 14 / 9, 1 / 3, 7 / 3
     shapes = [
-        f'<path class="line" d="M{at(-2, 0)}L{at(2, 0)}L{at(2, 3)}L{at(-2, 3)}Z M{at(0, 0)}L{at(0, 3)}"/>',
-        f'<path class="soft" d="M{at(2 / 9, 1 / 3)}L{at(14 / 9, 1 / 3)}L{at(14 / 9, 7 / 3)}L{at(2 / 9, 7 / 3)}Z"/>',
-        f'<path class="soft" d="M{at(-2 / 9, 1 / 3)}L{at(-14 / 9, 1 / 3)}L{at(-14 / 9, 7 / 3)}L{at(-2 / 9, 7 / 3)}Z"/>',
-        f'<path class="thin" d="M{at(-2, 3)}L{at(2, 0)}M{at(2, 3)}L{at(-2, 0)}M{at(0, 0)}L{at(2, 3)}M{at(0, 0)}L{at(-2, 3)}"/>',
-        f'<path class="accent" d="M{at(2 / 3, 1)}L{at(2 / 3, 0)}L{at(-2 / 3, 1)}"/>',
+        lines("line", (-2, 0), (2, 0), (2, 3), (-2, 3), (-2, 0)),
+        lines("line", (0, 0), (0, 3)),
+        lines("soft", (inner, upper), (outer, upper), (outer, lower), (inner, lower)),
+        lines("soft", (-inner, upper), (-outer, upper), (-outer, lower), (-inner, lower)),
+        lines("thin", (-2, 3), (2, 0)),
+        lines("thin", (2, 3), (-2, 0)),
+        lines("thin", (-2, 3), (0, 0), (2, 3)),
+        lines("accent", (2 / 3, 1), (2 / 3, 0), (-2 / 3, 1)),
     ]
     shapes += [
         f'<circle class="dot" r="4" cx="{at(x, y).split()[0]}" cy="{at(x, y).split()[1]}"/>'
@@ -143,8 +151,9 @@ def bayer(n: int) -> list[list[int]]:
 
 
 def dither() -> None:
-    """A gradient in grey, and below it in black and white; each point is two by two pixels for sharp screens."""
-    width, height, matrix, chance = 330, 70, bayer(3), random.Random(1973)
+    """A gradient in grey, and below it in black and white; each point is two by two pixels."""
+    width, height, matrix = 330, 70, bayer(3)
+    chance = random.Random(1973)  # noqa: S311 (the same noise each time)
 
     def grey(x: int) -> float:
         return x / (width - 1)
