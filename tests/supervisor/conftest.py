@@ -1,4 +1,8 @@
-"""Children in every state, written short."""
+"""Children in every state, written short; and real supervisors and molds with imitated workers."""
+
+import json
+import socket
+from pathlib import Path
 
 import pytest
 
@@ -61,3 +65,76 @@ def want():
         return Wanted(workers=workers, stop=stop, **values)
 
     return want
+
+
+APPLICATION = """
+import os
+
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [b""]
+
+application.loaded_by = os.getpid()
+application.version = {version}
+"""
+
+
+class Supervised:
+    """A server of tests/supervisor/programs/server.py; what it has of `ServerProcess` is passed through."""
+
+    def __init__(self, process, folder):
+        self._process = process
+        self.folder = folder
+        self.port = None
+
+    def __getattr__(self, name):
+        return getattr(self._process, name)
+
+    def wait_until_ready(self):
+        """Wait for the start-up lines."""
+        self.port = int(self.wait_for_log(r"Listening on http://127\.0\.0\.1:(\d+)")[1])
+        self.wait_for_log("Stop with")
+        return self
+
+    def ask(self):
+        """Connect, and return what the worker that accepts says about itself."""
+        with socket.create_connection(("127.0.0.1", self.port), 30) as client, client.makefile() as answer:
+            return json.loads(answer.read())
+
+    def workers(self, count):
+        """Return what `count` different workers say, the lowest slot first."""
+        answers = {}
+        while len(answers) < count:
+            answer = self.ask()
+            answers[answer["pid"]] = answer
+        return sorted(answers.values(), key=lambda answer: answer["nr"])
+
+    def mold(self, generation=1):
+        """Return the process id of a mold."""
+        return int(self.wait_for_log(rf"The mold of generation {generation} is process (\d+)")[1])
+
+    def write_application(self, version=1, source=APPLICATION):
+        """Write the application's module, new for the import system too."""
+        (self.folder / "app.py").write_text(source.replace("{version}", str(version)) + "#" * version)
+
+
+@pytest.fixture
+def supervise(launch, tmp_path):
+    """Return a function that starts a server: `supervise({"workers": 2}, source=..., FAKE_WORKER=...)`.
+
+    settings: by name. source: of the application's module, None for none. ready: wait until it serves. Other
+    keywords are for the environment.
+    """
+    program = Path(__file__).parent / "programs" / "server.py"
+
+    def supervise(settings=None, source=APPLICATION, ready=True, application="app", **env):
+        folder = tmp_path / "project"
+        folder.mkdir(exist_ok=True)
+        if source is not None:
+            (folder / "app.py").write_text(source.replace("{version}", "1"))
+        server = Supervised(
+            launch(program, json.dumps(settings or {}), application, cwd=folder, **env), folder
+        )
+        return server.wait_until_ready() if ready else server
+
+    return supervise

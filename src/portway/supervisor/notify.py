@@ -1,0 +1,28 @@
+"""Tells the service manager how the server is: systemd's notification protocol (sd_notify(3)).
+
+Does nothing where NOTIFY_SOCKET is not set. The service manager's trouble never becomes the server's.
+"""
+
+import socket
+from collections.abc import Mapping
+
+
+class Notifier:
+    """Sends states to the socket that the environment names. Runs in the supervisor."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        address = environ.get("NOTIFY_SOCKET", "")
+        # A first @ stands for the NUL of the abstract namespace.
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+
+    def send(self, *lines: str) -> None:
+        """Send assignments, as "READY=1" and "STATUS=...", in one message; never raises and never waits."""
+        if not self._address:
+            return
+        message = "\n".join(line.replace("\n", " ") for line in lines).encode("utf-8", "backslashreplace")
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+                sock.setblocking(False)
+                sock.sendto(message, self._address)
+        except OSError:
+            pass

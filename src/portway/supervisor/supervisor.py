@@ -1,0 +1,502 @@
+"""The supervisor: parent of all processes, owner of the sockets, the signals and the scoreboard.
+
+It never imports the application, starts no thread and writes nothing to disk but the pid file and the logs
+that it was asked for. Everything happens in one loop in one thread:
+
+    reap the dead, take the messages, take the signals, plan, perform, wait
+
+What is to be done is decided by portway.supervisor.plan and done by portway.supervisor.perform; the methods
+here find out what happened, tell it to `Children`, and say it to the operator.
+"""
+
+import logging
+import os
+import selectors
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from time import monotonic
+from typing import Any
+
+from portway.net.listeners import BindError, activated_addresses
+from portway.observe.log import Logs
+from portway.observe.scoreboard import Scoreboard
+from portway.settings.banner import start_lines
+from portway.settings.build import build_text
+from portway.settings.errors import SettingsError
+from portway.settings.table import Settings
+from portway.settings.target import Target
+from portway.supervisor import plan, signals, spawn
+from portway.supervisor.children import Child, Children, Death, Failure, Mold, Phase
+from portway.supervisor.generations import Generations, listen
+from portway.supervisor.logfiles import open_logs, reopen_logs
+from portway.supervisor.messages import Inbox, Message, unpack_failure
+from portway.supervisor.mold import RunWorker
+from portway.supervisor.notify import Notifier
+from portway.supervisor.perform import Performer, send_signal
+from portway.supervisor.pidfile import PidFile, PidFileError
+from portway.supervisor.plan import Stop, Wanted
+from portway.supervisor.report import compose
+from portway.supervisor.watch import INTERVAL, Watcher
+
+log = logging.getLogger("portway.error")
+
+#: Seconds without a sign of life after which a worker is taken for dead. Workers give one each second; only
+#: code that holds the interpreter's lock all the time keeps them from it. Not the same as `timeout`, which is
+#: about requests.
+SILENCE = 30.0
+
+#: The longest wait in seconds while signs of life are listened for; after a longer one we were stopped, too.
+TICK = 5.0
+
+#: How many workers, and threads of each, the scoreboard has place for at least. Memory that nobody writes to
+#: costs nothing, so there is room for reloads and for more workers.
+ROOM = 64
+
+#: Exit codes, as Gunicorn's; those of a failed boot are in `Failure.exit_code`.
+CANNOT_START, UNEXPECTED = 1, 255
+
+
+def run(
+    settings: Settings,
+    target: Target,
+    reload: Callable[[], Settings] | None = None,
+    run_worker: RunWorker | None = None,
+) -> int:
+    """Serve the target until told to stop; return the exit status. Main thread only.
+
+    reload: reads the settings again when a reload is asked for, and raises SettingsError if they are wrong;
+    without it they stay as they are. run_worker: what a worker's process runs, None for
+    portway.worker.process.run_worker.
+
+    0: stopped as asked. 1: an address, a log or the pid file cannot be used. 3: a worker did not boot. 4: the
+    application could not be loaded. 255: an error in the supervisor itself.
+    """
+    activated = activated_addresses(os.environ, os.getpid())
+    if activated:
+        # The service manager has the last word, as with Gunicorn.
+        settings = replace(settings, bind=tuple(activated))
+    try:
+        logs = open_logs(settings)
+    except OSError as error:
+        print(f"portway: the log {error.filename} cannot be opened: {error.strerror}", file=sys.stderr)
+        return CANNOT_START
+    try:
+        generations = Generations(settings, listen(settings))
+    except BindError as error:
+        log.error("%s", error)
+        return CANNOT_START
+    return Supervisor(generations, target, logs, reload, run_worker, keep_addresses=bool(activated)).run()
+
+
+class Supervisor:
+    """The supervisor of one server. `run` is called once.
+
+    keep_addresses: a reload does not change where the server listens.
+    """
+
+    def __init__(
+        self,
+        generations: Generations,
+        target: Target,
+        logs: Logs,
+        reload: Callable[[], Settings] | None = None,
+        run_worker: RunWorker | None = None,
+        keep_addresses: bool = False,
+    ) -> None:
+        settings = generations.next.settings
+        self.children = Children()
+        self._generations = generations
+        self._target = target
+        self._reload = reload
+        self._keep_addresses = keep_addresses
+        self._workers = self._trial_workers = settings.workers
+        self._stop = Stop.NO
+        self._exit_code = 0
+        self._finished = False
+        self.board = Scoreboard(max(ROOM, 4 * settings.workers), max(ROOM, 2 * settings.threads))
+        self._inbox = Inbox()
+        self._signals = signals.SignalQueue()
+        self._selector = selectors.DefaultSelector()
+        # How processes ended that nobody knew, while workers are being forked.
+        self._strangers: dict[int, str] = {}
+        self._notifier = Notifier(os.environ)
+        self._pid_file = PidFile()
+        self._watcher = Watcher() if settings.reload else None
+        self._watch_at = 0.0
+        self._performer = Performer(
+            self.children, generations, target, self.board, logs, self._inbox, run_worker, self._close_own
+        )
+        self._methods: dict[type[Any], Callable[[Any], None]] = {
+            **self._performer.methods,
+            plan.Promote: self._promote,
+            plan.Drop: self._drop,
+            plan.GiveUp: self._give_up,
+            plan.Finish: self._finish,
+        }
+
+    def run(self) -> int:
+        """Serve until told to stop; return the exit status."""
+        try:
+            self._open()
+            while not self._finished:
+                self._turn()
+        except PidFileError as error:
+            log.error("%s", error)
+            self._exit_code = CANNOT_START
+        except Exception:
+            log.critical("The supervisor ends by an error of its own.", exc_info=True)
+            self._performer.forward(signal.SIGKILL)
+            self._exit_code = UNEXPECTED
+        finally:
+            self._close()
+        return self._exit_code
+
+    # The loop.
+
+    def _open(self) -> None:
+        settings = self._generations.next.settings
+        self._pid_file.use(settings.pidfile)
+        spawn.set_title(settings.proc_name, "supervisor")
+        spawn.adopt_orphans()
+        self._signals.open()
+        self._selector.register(self._signals, selectors.EVENT_READ)
+        self._selector.register(self._inbox, selectors.EVENT_READ)
+
+    def _turn(self) -> None:
+        now = monotonic()
+        # What a child said before it died is in the inbox by the time that its death is known.
+        deaths = _reap()
+        for message in self._inbox.take():
+            self._receive(message, now)
+        for number in self._signals.take():
+            getattr(self, f"on_{signals.MEANINGS[number]}")(number)
+        for pid, how in deaths:
+            self._note_death(pid, how, now)
+        self._note_beats()
+        self._look_at_files(now)
+        self._follow_plan(now)
+        if not self._finished:
+            self._wait(now)
+
+    def _follow_plan(self, now: float) -> None:
+        # What is done may make more to do. A plan that never ends would be a bug, and must not stop the loop.
+        for _ in range(100):
+            actions = plan.plan(self.children, self._wanted(), now)
+            if not actions:
+                break
+            for action in actions:
+                self._methods[type(action)](action)
+            if self._finished:
+                return
+        if self._stop is not Stop.NO:
+            # The workers know by now, and accept what has queued up; the last to close ends it for new
+            # clients.
+            self._generations.close_listeners()
+
+    def _wait(self, now: float) -> None:
+        deadline = plan.next_deadline(self.children, self._wanted(), now)
+        if self._watcher is not None:
+            deadline = min(self._watch_at, deadline or self._watch_at)
+        begun = monotonic()
+        timeout = None if deadline is None else max(0.0, deadline - begun)
+        if any(child.beat for child in self.children.workers.values()):
+            timeout = TICK if timeout is None else min(timeout, TICK)
+        self._selector.select(timeout)
+        if timeout is not None and monotonic() - begun - timeout > TICK:
+            self._forgive_silence()
+
+    def _wanted(self) -> Wanted:
+        return Wanted(
+            workers=self._workers,
+            trial_workers=self._trial_workers,
+            slots=self.board.workers,
+            graceful_timeout=self._settings().graceful_timeout,
+            silence=SILENCE,
+            stop=self._stop,
+        )
+
+    def _settings(self) -> Settings:
+        """Return the settings of the generation that serves, or is to be the first."""
+        return self._generations.get(self.children.current).settings
+
+    def _close_own(self) -> None:
+        """In a forked process: close what only the supervisor may hold."""
+        self._selector.close()
+        self._signals.abandon()
+        self._inbox.close_reader()
+
+    def _close(self) -> None:
+        self._generations.close_listeners()
+        self._pid_file.remove()
+        self._selector.close()
+        self._signals.close()
+        self._inbox.close()
+        self._performer.close()
+
+    # What happened: processes.
+
+    def _note_death(self, pid: int, how: str, now: float) -> None:
+        death = self.children.reaped(pid, how, now)
+        if death is None:
+            # An orphan of the application's, or a worker that died before we were told that it was there.
+            if self._is_forking():
+                self._strangers[pid] = how
+            log.debug("Process %d, which is none of ours, %s.", pid, how)
+        elif isinstance(death.child, Child):
+            self.board.retire(death.child.nr)
+            self._log_worker_death(death.child, death, how)
+        else:
+            self._performer.forget_mold(death.child.generation)
+            self._log_mold_death(death.child, death, how)
+
+    def _log_worker_death(self, child: Child, death: Death, how: str) -> None:
+        name = f"Worker {child.nr} (process {child.pid})"
+        if death.expected or self._stop is not Stop.NO:
+            log.debug("%s %s.", name, how)
+        elif death.was_ready:
+            memory = "; perhaps the system was out of memory" if "SIGKILL" in how else ""
+            log.error("%s %s%s. Another takes its place.", name, how, memory)
+        elif child.generation != self.children.candidate:
+            # What happens to a generation on trial is reported when it is given up.
+            failure = child.failure or Failure("boot", f"It {how} before it was ready.")
+            self._report(f"{name} did not boot and is tried again:", failure)
+
+    def _log_mold_death(self, mold: Mold, death: Death, how: str) -> None:
+        if death.expected or self._stop is not Stop.NO:
+            log.debug("The mold of generation %d %s.", mold.generation, how)
+        elif mold.generation != self.children.candidate:
+            failure = mold.failure or Failure("boot", f"The mold of generation {mold.generation} {how}.")
+            self._report("The workers go on, but need a new mold, which is tried again:", failure)
+
+    def _note_beats(self) -> None:
+        for child in self.children.workers.values():
+            if child.pid:
+                self.children.worker_beat(child.nr, self.board.heartbeat(child.nr) / 1e9)
+
+    def _forgive_silence(self) -> None:
+        """Begin to listen anew: not only the workers were stopped for a while but this process too."""
+        now = monotonic()
+        for child in self.children.workers.values():
+            if child.beat:
+                self.children.worker_beat(child.nr, now)
+
+    def _is_forking(self) -> bool:
+        return any(child.phase is Phase.ASKED for child in self.children.workers.values())
+
+    # What happened: messages.
+
+    def _receive(self, message: Message, now: float) -> None:
+        try:
+            self._understand(message, now)
+        except (KeyError, TypeError, ValueError) as error:
+            # Only a process that is out of its mind sends such; it must not take the supervisor with it.
+            log.debug("A message of type %r makes no sense: %r", message["type"], error)
+
+    def _understand(self, message: Message, now: float) -> None:
+        children, generation = self.children, message["generation"]
+        match message["type"]:
+            case "mold_ready":
+                mounts = [(url, folder, kind) for url, folder, kind in message["mounts"]]
+                self._generations.get(generation).mounts = mounts
+                children.mold_ready(generation)
+            case "mold_failed":
+                children.mold_failed(generation, unpack_failure(message["failure"]))
+            case "spawned":
+                self._note_spawned(message["nr"], generation, message["worker"], now)
+            case "spawn_failed":
+                failure = unpack_failure(message["failure"])
+                log.error("%s", failure.summary)
+                children.spawn_failed(message["nr"], generation, failure, now)
+            case "ready":
+                if children.worker_ready(message["pid"], now) is not None:
+                    log.debug("Worker %d (process %d) is ready.", message["nr"], message["pid"])
+            case "failed":
+                children.worker_failed(message["pid"], unpack_failure(message["failure"]))
+            case "files" if self._watcher is not None:
+                self._watcher.add(message["paths"])
+
+    def _note_spawned(self, nr: int, generation: int, worker: int, now: float) -> None:
+        if self.children.worker_spawned(nr, generation, worker, now) is None:
+            # Nobody has asked for it, and its slot is another's.
+            send_signal(worker, signal.SIGKILL)
+            return
+        how = self._strangers.pop(worker, None)
+        if how is not None:
+            self._note_death(worker, how, now)
+        if not self._is_forking():
+            self._strangers.clear()
+
+    # What happened: signals. The methods have the names of signals.MEANINGS.
+
+    def on_stop(self, _number: signal.Signals) -> None:
+        """Finish what runs, then end; a second time: end at once."""
+        if self._stop is not Stop.NO:
+            self._stop = Stop.QUICK
+            return
+        timeout = self._settings().graceful_timeout
+        log.info("Stopping; requests that run have %g s to finish.", timeout)
+        self._notifier.send("STOPPING=1", "STATUS=Finishing the requests that run")
+        self._stop = Stop.GRACEFUL
+
+    def on_quit(self, _number: signal.Signals) -> None:
+        """End at once."""
+        if self._stop is not Stop.QUICK:
+            log.info("Stopping at once.")
+            self._notifier.send("STOPPING=1")
+        self._stop = Stop.QUICK
+
+    def on_reload(self, _number: signal.Signals | None = None) -> None:
+        """Try a new generation, with the settings and the code as they are now."""
+        if self._stop is not Stop.NO:
+            return
+        before = self._settings()
+        try:
+            settings = self._reload() if self._reload is not None else before
+            if self._keep_addresses:
+                settings = replace(settings, bind=before.bind)
+            self._check_size(settings)
+            listeners = self._generations.prepare(settings)
+        except (SettingsError, BindError) as error:
+            log.error("Not reloaded, everything stays as it is: %s", error)
+            return
+        except Exception:
+            log.exception("Not reloaded, everything stays as it is: the settings cannot be read.")
+            return
+        try:
+            self._performer.logs = open_logs(settings)
+        except OSError as error:
+            self._generations.refuse(listeners)
+            log.error("Not reloaded: the log %s cannot be opened: %s", error.filename, error.strerror)
+            return
+        log.info("Reloading.")
+        self._generations.accept(settings, listeners)
+        self._trial_workers = settings.workers
+        self.children.reload_asked = True
+        self._notifier.send("RELOADING=1", f"MONOTONIC_USEC={int(monotonic() * 1e6)}")
+
+    def on_add_worker(self, _number: signal.Signals) -> None:
+        """Have one worker more."""
+        self._change_workers(1)
+
+    def on_remove_worker(self, _number: signal.Signals) -> None:
+        """Have one worker less, but always one."""
+        self._change_workers(-1)
+
+    def on_reopen(self, number: signal.Signals) -> None:
+        """Reopen the log files here and everywhere, after they were rotated."""
+        reopen_logs(self._performer.logs, self._settings())
+        self._performer.forward(number)
+
+    def on_unsupported(self, number: signal.Signals) -> None:
+        """Say that a signal of Gunicorn's has no meaning here yet."""
+        log.warning("%s is not supported yet.", number.name)
+
+    def on_reap(self, _number: signal.Signals) -> None:
+        """Do nothing: the dead are looked for in every turn."""
+
+    def _change_workers(self, by: int) -> None:
+        # Half of the slots: a reload needs as many again.
+        most = self.board.workers // 2
+        wanted = max(1, self._workers + by)
+        if wanted > most:
+            log.warning("There are %d workers; more need a restart with --workers.", self._workers)
+            return
+        self._trial_workers = max(1, self._trial_workers + wanted - self._workers)
+        self._workers = wanted
+        log.info("%d worker%s wanted.", wanted, "s are" if wanted > 1 else " is")
+
+    def _check_size(self, settings: Settings) -> None:
+        """Raise SettingsError if the scoreboard, which cannot grow, is too small for these settings."""
+        for name, wanted, most in (
+            ("workers", settings.workers, self.board.workers // 2),
+            ("threads", settings.threads, self.board.threads),
+        ):
+            if wanted > most:
+                raise SettingsError(f"{name} = {wanted} needs a restart; a reload can change it up to {most}")
+
+    def _look_at_files(self, now: float) -> None:
+        if self._watcher is None or now < self._watch_at or self._stop is not Stop.NO:
+            return
+        self._watch_at = now + INTERVAL
+        changed = self._watcher.changes()
+        if changed:
+            others = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+            log.info("Changed: %s%s.", os.path.relpath(changed[0]), others)
+            self.on_reload()
+
+    # What the plan says and the performer does not do.
+
+    def _promote(self, action: plan.Promote) -> None:
+        first = not self.children.current
+        self.children.promoted()
+        self._workers = self._trial_workers
+        self._forget_generations()
+        if first:
+            self._announce()
+        else:
+            count = f"{self._workers} worker{'s' if self._workers > 1 else ''}"
+            log.info("Reloaded: generation %d serves with %s.", action.generation, count)
+        try:
+            self._pid_file.use(self._settings().pidfile)
+        except PidFileError as error:
+            log.error("%s", error)
+        self._notifier.send("READY=1", f"STATUS=Generation {action.generation}, {self._workers} workers")
+
+    def _drop(self, action: plan.Drop) -> None:
+        self.children.dropped()
+        self._trial_workers = self._workers
+        self._forget_generations()
+        stays = f"generation {self.children.current} keeps serving"
+        self._report(f"Not reloaded, {stays}:", action.failure)
+        self._notifier.send("READY=1", f"STATUS=Not reloaded, {stays}: {action.failure.summary}")
+
+    def _give_up(self, action: plan.GiveUp) -> None:
+        self._report("The server cannot start:", action.failure)
+        self._notifier.send("STOPPING=1", f"STATUS=Cannot start: {action.failure.summary}")
+        self._exit_code = action.failure.exit_code
+        self._stop = Stop.QUICK
+
+    def _finish(self, _action: plan.Finish) -> None:
+        self._finished = True
+        if not self._exit_code:
+            log.info("Stopped.")
+
+    def _announce(self) -> None:
+        generation = self._generations.get(self.children.current)
+        lines = start_lines(
+            served=str(self._target),
+            urls=[listener.url for listener in generation.listeners],
+            workers=self._workers,
+            threads=generation.settings.threads,
+            sizing_reason=generation.settings.sizing_reason,
+            build=build_text(),
+            mounts=generation.mounts,
+            pid=os.getpid(),
+            terminal=sys.stdin is not None and sys.stdin.isatty(),
+        )
+        for line in lines:
+            log.info("%s", line)
+
+    def _report(self, headline: str, failure: Failure) -> None:
+        log.error("%s", compose(headline, failure), extra={"lines": True})
+
+    def _forget_generations(self) -> None:
+        children = self.children
+        needed = {children.current, children.candidate, children.replacement}
+        # A reload that waits for its turn has said already what comes next.
+        self._generations.keep(needed, 0 if children.reload_asked else children.current)
+
+
+def _reap() -> list[tuple[int, str]]:
+    """Return the processes that have ended since the last time, and how."""
+    deaths: list[tuple[int, str]] = []
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return deaths
+        if pid == 0:
+            return deaths
+        deaths.append((pid, spawn.describe_end(status)))

@@ -1,0 +1,607 @@
+"""The supervisor and its molds as real processes; only the workers are imitated (programs/server.py)."""
+
+import json
+import os
+import signal
+import socket
+import time
+
+import pytest
+
+BROKEN = """
+import json
+
+def read():
+    return json.loads("{nonsense")
+
+application = read()
+"""
+
+
+def test_start_up_is_five_lines_and_then_it_serves(supervise):
+    server = supervise({"loglevel": "info", "threads": 3, "sizing_reason": "by --workers"})
+    lines = [line.partition("[INFO] ")[2] for line in server.log.splitlines()]
+    assert lines[0] == "Serving app"
+    assert lines[1].startswith("Listening on http://127.0.0.1:")
+    assert lines[2] == "2 workers x 3 threads: by --workers"
+    assert lines[3].startswith("Portway is ")
+    assert lines[4] == f"Stop with kill -TERM {server.pid}"
+    assert len(lines) == 5
+    assert [worker["nr"] for worker in server.workers(2)] == [0, 1]
+
+
+def test_workers_are_children_of_the_supervisor_and_share_what_the_mold_has_loaded(supervise):
+    server = supervise()
+    mold = server.mold()
+    for worker in server.workers(2):
+        assert worker["parent"] == server.pid
+        assert worker["application"] == "application"
+        assert not worker["loaded_here"]
+        assert worker["generation"] == 1
+        assert worker["mask"] == []
+    assert sorted(server.children()) == sorted([mold, *(worker["pid"] for worker in server.workers(2))])
+    assert server.children(mold) == []
+
+
+def test_without_preload_each_worker_loads_the_application(supervise):
+    server = supervise({"preload_app": False})
+    for worker in server.workers(2):
+        assert worker["loaded_here"]
+    assert "Traceback" not in server.log
+
+
+def test_a_worker_holds_no_descriptor_that_is_not_its_business(supervise):
+    server = supervise()
+    descriptors = server.ask()["descriptors"].values()
+    opened = [name for name in descriptors if not name.startswith("/dev/")]
+    # Standard output and error are one pipe of this test's. Its own are the wake-up pipe, the life pipe's
+    # end, the inbox, the listener, the connection.
+    sockets = [name for name in opened if name.startswith("socket:")]
+    pipes = {name for name in opened if name.startswith("pipe:")}
+    assert len(sockets) == 3
+    assert len(pipes) == 3
+    mold = os.listdir(f"/proc/{server.mold()}/fd")
+    # Three standard streams, the listener, the inbox, the channel, the life pipe's end.
+    assert len(mold) == 7
+    for name in ("0", "1", "2"):
+        assert name in mold
+
+
+def test_term_stops_gracefully(supervise):
+    server = supervise()
+    assert server.stop() == 0
+    assert "Stopping; requests that run have 30 s to finish." in server.log
+    assert server.log.endswith("Stopped.")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
+def test_int_and_quit_stop_at_once(supervise, number):
+    server = supervise()
+    assert server.stop(number) == 0
+    assert "Stopping at once." in server.log
+
+
+def test_int_to_the_whole_group_as_by_ctrl_c(supervise):
+    server = supervise()
+    os.killpg(server.pid, signal.SIGINT)
+    assert server.wait() == 0
+    assert "ERROR" not in server.log
+    assert "Traceback" not in server.log
+
+
+def test_what_waits_in_the_backlog_is_accepted_before_the_end(supervise):
+    server = supervise({"workers": 1})
+    worker = server.ask()["pid"]
+    os.kill(worker, signal.SIGSTOP)
+    clients = [socket.create_connection(("127.0.0.1", server.port), 30) for _ in range(5)]
+    server.send(signal.SIGTERM)
+    server.wait_for_log("Stopping")
+    os.kill(worker, signal.SIGCONT)
+    for client in clients:
+        with client, client.makefile() as answer:
+            assert json.loads(answer.read())["pid"] == worker
+    assert server.wait() == 0
+
+
+def test_after_the_last_worker_nobody_listens(supervise):
+    server = supervise()
+    server.stop()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", server.port))
+
+
+def test_who_does_not_finish_in_time_is_killed(supervise):
+    server = supervise({"graceful_timeout": 0.2}, FAKE_WORKER="stubborn")
+    assert server.stop() == 0
+    assert server.log.count("has not ended in time: it is killed.") == 2
+
+
+def test_a_second_term_is_quick(supervise):
+    server = supervise({"graceful_timeout": 3600}, FAKE_WORKER="stubborn")
+    server.send(signal.SIGTERM)
+    server.wait_for_log("Stopping;")
+    assert server.stop() == 0
+    assert server.log.count("has not ended in time: it is killed.") == 2
+
+
+def test_a_worker_that_was_killed_is_replaced_from_the_mold(supervise):
+    server = supervise()
+    server.write_application(source="this is no Python")
+    first, second = server.workers(2)
+    os.kill(first["pid"], signal.SIGKILL)
+    server.wait_for_log(
+        rf"Worker 0 \(process {first['pid']}\) was killed by SIGKILL; perhaps the system was out of memory. "
+        "Another takes its place."
+    )
+    server.wait_for_log(r"Worker 0 \(process \d+\) is ready", 2)
+    after = server.workers(2)
+    assert [worker["nr"] for worker in after] == [0, 1]
+    assert after[1]["pid"] == second["pid"]
+    assert after[0]["pid"] != first["pid"]
+
+
+def test_a_mold_that_was_killed_is_replaced_and_workers_stay(supervise):
+    server = supervise()
+    before = server.workers(2)
+    os.kill(server.mold(), signal.SIGKILL)
+    server.wait_for_log("The mold of generation 1 was killed by SIGKILL.")
+    second = server.mold(2)
+    assert server.workers(2) == before or [w["pid"] for w in server.workers(2)] == [w["pid"] for w in before]
+    os.kill(before[0]["pid"], signal.SIGKILL)
+    server.wait_for_log(r"Worker 0 \(process \d+\) is ready", 2)
+    after = server.workers(2)
+    assert after[1]["pid"] == before[1]["pid"]
+    assert [worker["generation"] for worker in after] == [2, 1]
+    assert sorted(server.children()) == sorted([second, *(worker["pid"] for worker in after)])
+
+
+def test_a_mold_that_cannot_be_replaced_is_tried_again_and_workers_stay(supervise):
+    server = supervise()
+    before = [worker["pid"] for worker in server.workers(2)]
+    server.write_application(source=BROKEN)
+    os.kill(server.mold(), signal.SIGKILL)
+    server.wait_for_log("JSONDecodeError")
+    assert [worker["pid"] for worker in server.workers(2)] == before
+    server.write_application(version=5)
+    server.mold(3)
+    os.kill(before[0], signal.SIGKILL)
+    server.wait_for_log(r"Worker 0 \(process \d+\) is ready", 2)
+    after = server.workers(2)
+    assert [worker["version"] for worker in after] == [5, 1]
+    assert after[1]["pid"] == before[1]
+
+
+def test_when_the_supervisor_is_killed_everybody_ends(supervise, ended):
+    server = supervise()
+    everybody = server.children()
+    assert len(everybody) == 3
+    server.send(signal.SIGKILL)
+    assert server.wait() == -signal.SIGKILL
+    for pid in everybody:
+        ended(pid)
+
+
+def test_a_mold_that_imports_ends_with_the_supervisor(supervise, ended, tmp_path):
+    os.mkfifo(tmp_path / "gate")
+    server = supervise(source=f"open({str(tmp_path / 'gate')!r}).read()", ready=False)
+    mold = server.mold()
+    server.send(signal.SIGKILL)
+    server.wait()
+    ended(mold)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+def test_stopping_while_the_application_is_imported(supervise, tmp_path, number):
+    os.mkfifo(tmp_path / "gate")
+    server = supervise(source=f"open({str(tmp_path / 'gate')!r}).read()", ready=False)
+    server.mold()
+    assert server.stop(number) == 0
+    assert "ERROR" not in server.log
+
+
+def test_ttin_and_ttou_change_the_number_of_workers(supervise):
+    server = supervise()
+    server.send(signal.SIGTTIN)
+    server.wait_for_log("3 workers are wanted.")
+    server.wait_for_log(r"Worker 2 \(process \d+\) is ready")
+    assert len(server.workers(3)) == 3
+    server.send(signal.SIGTTOU)
+    server.wait_for_log(r"Worker 2 \(process \d+\) exited with 0")
+    server.send(signal.SIGTTOU)
+    server.wait_for_log(r"Worker 1 \(process \d+\) exited with 0")
+    server.send(signal.SIGTTOU)
+    server.wait_for_log("1 worker is wanted", 2)
+    assert server.workers(1)[0]["nr"] == 0
+
+
+def test_there_is_a_most_of_workers(supervise):
+    server = supervise({"workers": 1}, FAKE_ROOM="4")
+    server.send(signal.SIGTTIN)
+    server.wait_for_log("2 workers are wanted")
+    server.send(signal.SIGTTIN)
+    server.wait_for_log("There are 2 workers; more need a restart with --workers.")
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR2, signal.SIGWINCH])
+def test_signals_without_a_meaning_yet_are_named(supervise, number):
+    server = supervise()
+    server.send(number)
+    server.wait_for_log(f"{number.name} is not supported yet.")
+    assert len(server.workers(2)) == 2
+
+
+def test_signals_to_all_processes_by_name_hurt_nobody(supervise):
+    server = supervise()
+    before = sorted(server.children())
+    for pid in before:
+        os.kill(pid, signal.SIGUSR1)
+    server.send(signal.SIGUSR1)
+    os.kill(server.mold(), signal.SIGHUP)
+    os.kill(server.mold(), signal.SIGINT)
+    assert len(server.workers(2)) == 2
+    assert sorted(server.children()) == before
+
+
+def test_logs_are_reopened_by_everybody(supervise, tmp_path):
+    path = tmp_path / "error.log"
+    server = supervise({"errorlog": str(path)}, ready=False)
+    # The log is in the file, so the first answer tells that it is ready; where, its pid file would.
+    wait_for_text(path, "Stop with")
+    rotated = tmp_path / "error.log.1"
+    path.rename(rotated)
+    server.send(signal.SIGUSR1)
+    wait_for_text(path, "")
+    server.send(signal.SIGUSR2)
+    wait_for_text(path, "SIGUSR2 is not supported yet.")
+    assert "SIGUSR2" not in rotated.read_text()
+    for pid in server.children():
+        opened = {os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")}
+        wait_until(lambda pid=pid: str(path) in links(pid), f"process {pid} never reopened: {opened}")
+        assert str(rotated) not in links(pid)
+
+
+def links(pid):
+    return {os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")}
+
+
+def wait_for_text(path, text):
+    wait_until(lambda: path.exists() and text in path.read_text(), f"{text!r} never came to {path}")
+
+
+def wait_until(condition, why):
+    """Wait for something that no event tells of."""
+    until = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < until, why
+        time.sleep(0.01)
+
+
+# First boot that fails.
+
+
+def test_an_application_that_raises_is_reported_and_exits_with_4(supervise):
+    server = supervise(source=BROKEN, ready=False)
+    assert server.wait() == 4
+    log = server.log
+    assert "The server cannot start: Importing 'app' raised JSONDecodeError: " in log
+    assert 'app.py", line 5, in read' in log
+    assert 'return json.loads("{nonsense")' in log
+    assert "  ... 2 frames in the standard library" in log
+    assert "importlib" not in log
+    assert "portway/supervisor" not in log
+
+
+def test_a_module_that_does_not_exist_exits_with_4(supervise):
+    server = supervise(application="nowhere:app", ready=False)
+    assert server.wait() == 4
+    assert "The server cannot start: Failed to find the module 'nowhere'." in server.log
+    assert "Traceback" not in server.log
+
+
+def test_a_package_that_is_missing_comes_with_a_hint(supervise):
+    server = supervise(source="import no_such_package_at_all", ready=False)
+    assert server.wait() == 4
+    assert "the module 'no_such_package_at_all' that it needs was not found" in server.log
+    assert "Hint: if 'no_such_package_at_all' is a package, install it" in server.log
+    assert 'app.py", line 1, in <module>' in server.log
+
+
+def test_a_missing_variable_comes_with_a_hint(supervise):
+    server = supervise(source="import os\nos.environ['SITE_SECRET']", ready=False)
+    assert server.wait() == 4
+    assert "Hint: set SITE_SECRET in the environment, or with --env SITE_SECRET=..." in server.log
+
+
+def test_a_syntax_error_shows_the_line(supervise):
+    server = supervise(source="value = 1\ndef broken(:\n", ready=False)
+    assert server.wait() == 4
+    assert 'app.py", line 2' in server.log
+    assert "def broken(:" in server.log
+
+
+def test_without_preload_a_broken_application_exits_with_4_as_well(supervise):
+    server = supervise({"preload_app": False}, source=BROKEN, ready=False)
+    assert server.wait() == 4
+    assert 'return json.loads("{nonsense")' in server.log
+    assert "portway/supervisor" not in server.log
+
+
+def test_an_application_that_exits_is_no_clean_end(supervise):
+    server = supervise(source="import sys\nsys.exit(0)", ready=False)
+    assert server.wait() == 4
+    assert "must not call sys.exit()" in server.log
+
+
+def test_a_worker_that_raises_is_reported_and_exits_with_3(supervise):
+    server = supervise(FAKE_WORKER="raise", ready=False)
+    assert server.wait() == 3
+    assert "The server cannot start: RuntimeError: this worker cannot boot" in server.log
+    assert "in run_worker" in server.log
+
+
+def test_a_worker_that_just_ends_exits_with_3(supervise):
+    server = supervise(FAKE_WORKER="exit", ready=False)
+    assert server.wait() == 3
+    assert "exited with 7 before it was ready." in server.log
+
+
+def test_an_application_that_dies_in_c_code_is_reported(supervise):
+    server = supervise(source="import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", ready=False)
+    assert server.wait() == 3
+    assert "The server cannot start: The mold was killed by SIGKILL." in server.log
+
+
+def test_an_address_in_use_exits_with_1(supervise):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        server = supervise({"bind": [f"127.0.0.1:{port}"]}, ready=False)
+        assert server.wait() == 1
+    assert f"Cannot listen on 127.0.0.1:{port}: the address is in use." in server.log
+
+
+def test_a_log_that_cannot_be_opened_exits_with_1(supervise, tmp_path):
+    server = supervise({"errorlog": str(tmp_path)}, ready=False)
+    assert server.wait() == 1
+    assert f"the log {tmp_path} cannot be opened: Is a directory" in server.log
+
+
+# After the first success.
+
+
+def test_a_crash_loop_backs_off_and_never_stops_the_server(supervise):
+    server = supervise(FAKE_WORKER="crash", ready=False)
+    server.wait_for_log("exited with 9", 6)
+    assert server.process.poll() is None
+    assert server.stop() == 0
+
+
+def test_a_worker_without_a_sign_of_life_is_killed_with_its_stacks(supervise):
+    server = supervise({"workers": 1}, FAKE_WORKER="silent", FAKE_SILENCE="0.5")
+    pid = server.ask()["pid"]
+    server.wait_for_log(rf"Worker 0 \(process {pid}\) has given no sign of life for \d+ s: it is killed")
+    server.wait_for_log("Fatal Python error: Aborted")
+    server.wait_for_log(r'programs/server.py", line \d+ in run_worker')
+    server.wait_for_log(r"Worker 0 \(process \d+\) is ready", 2)
+
+
+def test_stopping_everything_for_a_while_kills_nobody(supervise):
+    server = supervise()
+    before = sorted(server.children())
+    for pid in (server.pid, *before):
+        os.kill(pid, signal.SIGSTOP)
+    for pid in (server.pid, *before):
+        os.kill(pid, signal.SIGCONT)
+    assert len(server.workers(2)) == 2
+    assert sorted(server.children()) == before
+
+
+# Reload.
+
+
+def test_a_reload_brings_new_code_in_a_new_generation(supervise):
+    server = supervise()
+    before = {worker["pid"] for worker in server.workers(2)}
+    server.write_application(version=2)
+    server.send(signal.SIGHUP)
+    server.wait_for_log("Reloaded: generation 2 serves with 2 workers.")
+    server.wait_for_log(r"The mold of generation 1 exited with 0")
+    server.wait_for_log(r"Worker \d \(process \d+\) exited with 0", 2)
+    after = server.workers(2)
+    assert {worker["version"] for worker in after} == {2}
+    assert {worker["generation"] for worker in after} == {2}
+    assert not before & {worker["pid"] for worker in after}
+    assert len(server.children()) == 3
+
+
+def test_a_reload_of_broken_code_leaves_everything_as_it_was(supervise):
+    server = supervise()
+    before = [worker["pid"] for worker in server.workers(2)]
+    server.write_application(source=BROKEN)
+    server.send(signal.SIGHUP)
+    server.wait_for_log("Not reloaded, generation 1 keeps serving: Importing 'app' raised JSONDecodeError")
+    server.wait_for_log(r"return json.loads")
+    after = server.workers(2)
+    assert [worker["pid"] for worker in after] == before
+    assert {worker["version"] for worker in after} == {1}
+    os.kill(before[0], signal.SIGKILL)
+    server.wait_for_log(r"Worker 0 \(process \d+\) is ready", 2)
+    assert {worker["version"] for worker in server.workers(2)} == {1}
+    server.write_application(version=7)
+    server.send(signal.SIGHUP)
+    server.wait_for_log("Reloaded: generation 3 serves with 2 workers.")
+
+
+def test_a_reload_reads_the_settings_again(supervise, tmp_path):
+    settings = tmp_path / "settings"
+    server = supervise(RELOAD_FILE=str(settings))
+    settings.write_text(json.dumps({"workers": 3}))
+    server.send(signal.SIGHUP)
+    server.wait_for_log("Reloaded: generation 2 serves with 3 workers.")
+    assert len({worker["pid"] for worker in server.workers(3)}) == 3
+    settings.write_text(json.dumps({"workers": 1}))
+    server.send(signal.SIGHUP)
+    server.wait_for_log("Reloaded: generation 3 serves with 1 worker.")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("no JSON", "RELOAD_FILE"),
+        ('{"workers": 33}', "workers = 33 needs a restart; a reload can change it up to 32"),
+        ('{"bind": ["192.0.2.1:0"]}', "Cannot listen on 192.0.2.1:0"),
+        ('{"errorlog": "/"}', "the log / cannot be opened: Is a directory"),
+        ('{"no_such_setting": 1}', "the settings cannot be read"),
+    ],
+)
+def test_settings_that_cannot_be_used_change_nothing(supervise, tmp_path, text, why):
+    settings = tmp_path / "settings"
+    server = supervise(RELOAD_FILE=str(settings))
+    before = sorted(server.children())
+    descriptors = len(os.listdir(f"/proc/{server.pid}/fd"))
+    settings.write_text(text)
+    server.send(signal.SIGHUP)
+    server.wait_for_log(f"Not reloaded.*{why}")
+    assert len(server.workers(2)) == 2
+    assert sorted(server.children()) == before
+    assert len(os.listdir(f"/proc/{server.pid}/fd")) == descriptors
+
+
+def test_a_reload_can_change_where_the_server_listens(supervise, tmp_path):
+    settings, old, new = tmp_path / "settings", tmp_path / "old.sock", tmp_path / "new.sock"
+    server = supervise({"bind": ["127.0.0.1:0", f"unix:{old}"]}, RELOAD_FILE=str(settings))
+    port = server.port
+    settings.write_text(json.dumps({"bind": ["127.0.0.1:0", f"unix:{new}"]}))
+    server.send(signal.SIGHUP)
+    server.wait_for_log("Reloaded: generation 2")
+    server.wait_for_log(r"Worker \d \(process \d+\) exited with 0", 2)
+    assert server.port == port
+    assert server.ask()["generation"] == 2
+    assert new.exists()
+    assert not old.exists()
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(new))
+        with client.makefile() as answer:
+            assert json.loads(answer.read())["generation"] == 2
+    server.stop()
+    assert not new.exists()
+
+
+def test_many_reloads_at_once_come_to_rest(supervise):
+    server = supervise()
+    for _ in range(10):
+        server.send(signal.SIGHUP)
+    server.write_application(version=3)
+    server.send(signal.SIGHUP)
+    server.wait_for_log("Reloaded: generation")
+    server.send(signal.SIGHUP)
+    last = server.wait_for_log(r"Reloaded: generation (\d+)", 2)[1]
+    assert {worker["version"] for worker in server.workers(2)} == {3}
+    assert server.process.poll() is None
+    assert int(last) <= 13
+
+
+def test_stopping_during_a_reload(supervise, tmp_path):
+    os.mkfifo(tmp_path / "gate")
+    server = supervise()
+    server.write_application(source=f"open({str(tmp_path / 'gate')!r}).read()")
+    server.send(signal.SIGHUP)
+    server.mold(2)
+    assert server.stop() == 0
+
+
+def test_changed_files_reload(supervise):
+    server = supervise({"reload": True})
+    server.write_application(version=2)
+    server.wait_for_log(r"Changed: app.py\.")
+    server.wait_for_log("Reloaded: generation 2")
+    server.write_application(source=BROKEN)
+    server.wait_for_log("Not reloaded, generation 2 keeps serving")
+    (server.folder / "views.py").write_text("")
+    server.wait_for_log(r"Changed: views.py\.")
+    server.write_application(version=4)
+    server.wait_for_log("Reloaded: generation")
+    assert server.workers(2)[0]["version"] in (2, 4)
+
+
+# What is left, and what others are told.
+
+
+def test_the_pid_file_is_there_while_the_server_is(supervise, tmp_path):
+    path = tmp_path / "server.pid"
+    server = supervise({"pidfile": str(path)})
+    assert path.read_text() == f"{server.pid}\n"
+    second = supervise({"pidfile": str(path)}, ready=False)
+    assert second.wait() == 1
+    assert f"Portway is running already: {path} names process {server.pid}" in second.log
+    assert path.read_text() == f"{server.pid}\n"
+    server.stop()
+    assert not path.exists()
+
+
+def test_a_boot_that_fails_leaves_nothing(supervise, tmp_path):
+    path, sock = tmp_path / "server.pid", tmp_path / "server.sock"
+    server = supervise({"pidfile": str(path), "bind": [f"unix:{sock}"]}, source=BROKEN, ready=False)
+    server.wait()
+    assert not path.exists()
+    assert not sock.exists()
+
+
+def test_the_service_manager_is_told(supervise, tmp_path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(30)
+        server = supervise(NOTIFY_SOCKET=str(tmp_path / "notify"))
+        assert manager.recv(4096) == b"READY=1\nSTATUS=Generation 1, 2 workers"
+        assert server.ask()["notify_socket"] is None
+        server.send(signal.SIGHUP)
+        assert manager.recv(4096).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
+        assert manager.recv(4096) == b"READY=1\nSTATUS=Generation 2, 2 workers"
+        server.write_application(source=BROKEN)
+        server.send(signal.SIGHUP)
+        assert manager.recv(4096).startswith(b"RELOADING=1")
+        assert manager.recv(4096).startswith(b"READY=1\nSTATUS=Not reloaded, generation 2 keeps serving: Imp")
+        server.send(signal.SIGTERM)
+        assert manager.recv(4096).startswith(b"STOPPING=1")
+
+
+def test_sockets_that_the_service_manager_opened_are_used(supervise, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as opened:
+        port = opened.getsockname()[1]
+        opened.set_inheritable(True)
+        server = supervise(
+            {"bind": ["127.0.0.1:1"]},
+            ready=False,
+            pass_fds=[opened.fileno()],
+            ACTIVATE=str(opened.fileno()),
+        )
+        server.wait_until_ready()
+        assert server.port == port
+        server.send(signal.SIGHUP)
+        server.wait_for_log(r"Worker \d \(process \d+\) exited with 0", 2)
+        assert server.ask()["generation"] == 2
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_molds_and_workers_run_as_the_user_of_the_settings(supervise, tmp_path):
+    for folder in (tmp_path, *tmp_path.parents[:-1]):
+        if folder.stat().st_uid == 0 and len(folder.parts) > 2:
+            folder.chmod(folder.stat().st_mode | 0o055)
+    sock, error_log = tmp_path / "server.sock", tmp_path / "error.log"
+    server = supervise(
+        {
+            "user": 65534,
+            "group": 65533,
+            "bind": ["127.0.0.1:0", f"unix:{sock}"],
+            "errorlog": str(error_log),
+        },
+        ready=False,
+    )
+    wait_for_text(error_log, "Stop with")
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(sock))
+        with client.makefile() as answer:
+            worker = json.loads(answer.read())
+    assert (worker["uid"], worker["gid"], worker["groups"]) == (65534, 65533, [65533])
+    assert (sock.stat().st_uid, sock.stat().st_gid) == (65534, 65533)
+    assert error_log.stat().st_uid == 65534
+    assert server.stop() == 0
