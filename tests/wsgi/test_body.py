@@ -254,6 +254,11 @@ class TestContentLength:
         assert answer.outcome.aborted
         assert not answer.complete
 
+    def test_far_too_long_and_in_many_pieces_is_logged_once(self, call, error_log):
+        answer = call(returning([b"0123456789"] * 100_000, [*OK, ("Content-Length", "4")]))
+        assert (answer.body, answer.rest) == (b"0123", b"")
+        assert len(error_log.records) == 1
+
     def test_an_endless_body_ends_where_its_content_length_does(self, call, error_log):
         ended = []
 

@@ -242,6 +242,12 @@ class TestRead:
         assert not sent_by_descriptor(answer)
         assert file.closed
 
+    def test_files_whose_length_only_reading_tells(self, call):
+        file = open("/proc/self/stat", "rb")
+        answer = call(serving(file))
+        assert answer.body.startswith(str(os.getpid()).encode())
+        assert file.closed
+
     def test_text_files_are_refused_and_closed(self, call, path, error_log):
         file = open(path, encoding="latin-1")
         answer = call(serving(file))

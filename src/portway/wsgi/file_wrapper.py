@@ -64,8 +64,11 @@ def regular_file(filelike: Any) -> tuple[int, int, int] | None:
             return None
         if type(reader) is io.BufferedRandom:
             reader.flush()
+            status = os.fstat(fd)
+        if not status.st_size:
+            # Files of /proc and /sys are regular, and empty only by what stat(2) says.
+            return None
         offset: int = reader.tell()
-        # Flushing may have made the file longer.
-        return fd, offset, max(os.fstat(fd).st_size - offset, 0)
+        return fd, offset, max(status.st_size - offset, 0)
     except Exception:  # noqa: BLE001 - any doubt means that the file is read, where the error shows itself
         return None

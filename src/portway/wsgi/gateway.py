@@ -226,6 +226,8 @@ class _Response:
         batch: list[bytes] = []
         size: cython.Py_ssize_t = 0
         for piece in pieces:
+            if self._framing == _NO_BODY or self._full:
+                break
             if size + len(piece) > _JOINED and size:
                 self._put(b"".join(batch))
                 batch = []

@@ -13,6 +13,7 @@ import ast
 import importlib
 import inspect
 import os
+import sys
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -100,7 +101,7 @@ def _import(module_name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         missing = error.name or ""
         if missing == module_name or module_name.startswith(missing + "."):
-            where = "" if missing == module_name else f" (there is no {missing!r})"
+            where = _where_it_ended(module_name, missing)
             raise ApplicationLoadError(
                 f"Failed to find the module {module_name!r}{where}. It is looked for in the folder given by "
                 "--chdir, in --pythonpath and among the installed packages."
@@ -110,6 +111,18 @@ def _import(module_name: str) -> ModuleType:
         ) from error
     except BaseException as error:
         raise ApplicationLoadError(f"Importing {module_name!r} raised {_described(error)}") from error
+
+
+def _where_it_ended(module_name: str, missing: str) -> str:
+    """Return, for a dotted name, a clause on the part of it that is at fault, or ""."""
+    if missing != module_name:
+        return f" (there is no {missing!r})"
+    parent = sys.modules.get(module_name.rpartition(".")[0])
+    if parent is not None and not hasattr(parent, "__path__"):
+        # As site.wsgi does, for "site" is a module of the standard library.
+        file = getattr(parent, "__file__", None) or "built in"
+        return f" ({parent.__name__!r} is a module and not a package: {file})"
+    return ""
 
 
 def _find(module: ModuleType, names: list[str], module_name: str) -> Any:
