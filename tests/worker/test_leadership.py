@@ -1,0 +1,608 @@
+"""Who leads: the rules of portway.worker.leadership, step by step and then all at once under many threads."""
+
+import os
+import random
+import sys
+import threading
+from collections import deque
+from contextlib import contextmanager
+from time import monotonic
+
+import pytest
+
+from portway.worker.leadership import Leadership, Seat
+
+PATIENCE = 30.0
+#: Averages that lie well on either side of what counts as a slow call.
+FAST, SLOW = 0.0, 0.01
+
+
+class Standby(Seat):
+    """The seat of a standby that says when its thread goes to sleep."""
+
+    def __init__(self, index):
+        super().__init__(index, True)
+        self.asleep = threading.Event()
+
+    def wait(self):
+        self.asleep.set()
+        super().wait()
+
+
+class World:
+    """A Leadership with its seats; what it told the other workers is in `published`."""
+
+    def __init__(self, threads, max_queue=100):
+        self.seats = [Seat(index, False) for index in range(threads)]
+        self.standby = Standby(threads)
+        self.published = []
+        self._hold = None
+        self.leadership = Leadership(self.standby, max_queue, self._publish)
+
+    def _publish(self, free):
+        self.published.append(free)
+        if self._hold is not None:
+            held, release = self._hold
+            self._hold = None
+            held.set()
+            assert release.wait(PATIENCE)
+
+    @contextmanager
+    def held_by(self, seat):
+        """Have the thread of a seat that becomes idle stay within its step, which none may interrupt."""
+        held, release = threading.Event(), threading.Event()
+        self._hold = held, release
+        thread = in_thread(self.leadership.next_exchange, seat)
+        assert held.wait(PATIENCE)
+        yield release
+        release.set()
+        assert ends(thread)
+
+    def with_leader(self, idle=True):
+        """Let seat 0 lead and the others be idle: the last of them is the one that ran last."""
+        assert self.leadership.take_first(self.seats[0])
+        if idle:
+            for seat in self.seats[1:]:
+                assert self.leadership.next_exchange(seat) is None
+        return self.leadership
+
+    def led_by_standby(self, idle=()):
+        """Let the standby lead; the seats named are idle and the others are in the application."""
+        leadership = self.with_leader(idle=False)
+        leadership.hand_over(self.seats[0])
+        assert leadership.leads(self.standby)
+        for index in idle:
+            assert leadership.next_exchange(self.seats[index]) is None
+        return leadership
+
+
+def in_thread(function, *arguments):
+    thread = threading.Thread(target=function, args=arguments, daemon=True)
+    thread.start()
+    return thread
+
+
+def ends(thread):
+    thread.join(PATIENCE)
+    return not thread.is_alive()
+
+
+def was_woken(seat):
+    """Tell whether a thread that waits on the seat goes on."""
+    return ends(in_thread(seat.wait))
+
+
+# The first leader.
+
+
+def test_the_first_to_come_leads():
+    world = World(3)
+    assert world.leadership.leader is None
+    assert world.leadership.take_first(world.seats[1])
+    assert not world.leadership.take_first(world.seats[0])
+    assert world.leadership.leads(world.seats[1])
+    assert not world.leadership.leads(world.seats[0])
+    assert world.leadership.free_threads() == 1
+
+
+def test_there_is_one_first_leader_however_many_come_at_once(tiny_switch_interval):
+    for _ in range(200):
+        world = World(8)
+        start = threading.Barrier(8)
+        won = []
+
+        def come(seat, world=world, start=start, won=won):
+            start.wait(PATIENCE)
+            if world.leadership.take_first(seat):
+                won.append(seat)
+
+        threads = [in_thread(come, seat) for seat in world.seats]
+        assert all(ends(thread) for thread in threads)
+        assert won == [world.leadership.leader]
+
+
+# Handing over.
+
+
+def test_the_idle_thread_that_ran_last_leads_next():
+    world = World(4)
+    leadership = world.with_leader()
+    leadership.hand_over(world.seats[0])
+    assert leadership.leader is world.seats[3]
+    assert was_woken(world.seats[3])
+    assert world.seats[3].take() is None
+    # The others sleep on, and have their turn later.
+    assert leadership.free_threads() == 3
+    leadership.hand_over(world.seats[3])
+    assert leadership.leader is world.seats[2]
+
+
+def test_the_standby_leads_where_nobody_is_idle():
+    world = World(1)
+    leadership = world.with_leader()
+    leadership.hand_over(world.seats[0])
+    assert leadership.leader is world.standby
+    assert leadership.free_threads() == 0
+    assert world.published[-1] == 0
+
+
+def test_only_a_leader_hands_over():
+    world = World(3)
+    leadership = world.with_leader()
+    leadership.hand_over(world.seats[1])
+    leadership.hand_over(world.standby)
+    assert leadership.leader is world.seats[0]
+
+
+def test_a_call_from_which_the_leader_handed_over_is_not_led_any_more():
+    world = World(2)
+    leadership = world.with_leader()
+    leadership.enter_call()
+    leadership.hand_over(world.seats[0])
+    assert not leadership.leave_call(world.seats[0])
+    assert leadership.leader is world.seats[1]
+
+
+def test_a_leader_that_comes_back_from_a_call_still_leads():
+    world = World(2)
+    leadership = world.with_leader()
+    for _ in range(3):
+        leadership.enter_call()
+        assert leadership.leave_call(world.seats[0])
+    assert leadership.leader is world.seats[0]
+
+
+def test_what_is_published_is_the_number_of_free_threads():
+    world = World(3)
+    leadership = world.with_leader()
+    assert world.published[-1] == leadership.free_threads() == 3
+    leadership.hand_over(world.seats[0])
+    assert world.published[-1] == leadership.free_threads() == 2
+    leadership.hand_over(world.seats[2])
+    leadership.hand_over(world.seats[1])
+    assert world.published[-1] == leadership.free_threads() == 0
+    leadership.next_exchange(world.seats[1])
+    assert world.published[-1] == leadership.free_threads() == 1
+
+
+# The watch.
+
+
+def watching(world):
+    return in_thread(world.leadership.watch)
+
+
+def test_the_watch_takes_the_leadership_from_a_slow_call():
+    world = World(2)
+    leadership = world.with_leader()
+    leadership.enter_call()
+    assert ends(watching(world))
+    assert leadership.leader is world.standby
+    assert not leadership.leave_call(world.seats[0])
+    # The thread whose call was slow is an ordinary application thread now.
+    assert leadership.next_exchange(world.seats[0]) is None
+    assert leadership.free_threads() == 2
+
+
+def test_the_watch_does_not_take_the_leadership_from_fast_calls():
+    # A busy machine may stop the leader for a millisecond in a call, and then the watch is right to
+    # take the leadership. It does not do that each time.
+    for _ in range(5):
+        world = World(1)
+        leadership = world.with_leader()
+        seat = world.seats[0]
+        watch = watching(world)
+        until = monotonic() + 0.2
+        kept = True
+        while kept and monotonic() < until:
+            leadership.enter_call()
+            kept = leadership.leave_call(seat)
+        leadership.stop(lambda: None)
+        assert ends(watch)
+        if kept:
+            return
+    raise AssertionError("fast calls lost the leadership five times")
+
+
+def test_the_watch_does_not_take_the_leadership_from_a_leader_that_reads():
+    world = World(1)
+    leadership = world.with_leader()
+    watch = watching(world)
+    # It looks a number of times, sees no call, and sleeps.
+    assert world.standby.asleep.wait(PATIENCE)
+    assert leadership.leader is world.seats[0]
+    leadership.stop(lambda: None)
+    assert ends(watch)
+
+
+def test_a_call_wakes_the_watch():
+    world = World(1)
+    leadership = world.with_leader()
+    watch = watching(world)
+    assert world.standby.asleep.wait(PATIENCE)
+    leadership.enter_call()
+    assert ends(watch)
+    assert leadership.leader is world.standby
+
+
+def test_the_watch_sleeps_and_wakes_again_and_again():
+    world = World(2)
+    leadership = world.with_leader()
+    for _ in range(3):
+        world.standby.asleep.clear()
+        watch = watching(world)
+        assert world.standby.asleep.wait(PATIENCE)
+        leadership.enter_call()
+        assert ends(watch)
+        leader = world.seats[0]
+        assert not leadership.leave_call(leader)
+        assert leadership.next_exchange(leader) is None
+        leadership.average = FAST
+        assert leadership.offer("exchange")
+        taken = world.seats[0] if leadership.leads(world.seats[0]) else world.seats[1]
+        assert was_woken(taken)
+        assert taken.take() == "exchange"
+        # For the next round seat 0 leads.
+        if taken is not world.seats[0]:
+            leadership.hand_over(taken)
+            assert was_woken(world.seats[0])
+
+
+def test_a_call_that_begins_while_the_watch_falls_asleep_is_watched():
+    world = World(2)
+    leadership = world.with_leader(idle=False)
+    watch = watching(world)
+    with world.held_by(world.seats[1]) as release:
+        # By now the watch has seen no call often enough, and waits for the lock to go to sleep.
+        release.wait(0.15)
+        leadership.enter_call()
+    assert ends(watch)
+    assert leadership.leader is world.standby
+
+
+def test_a_leader_that_was_told_that_it_leads_is_not_robbed_afterwards():
+    """The watch and the end of a slow call compete for the lock; the second sees what the first did."""
+    kept = lost = 0
+    for round_ in range(40):
+        world = World(2)
+        leadership = world.with_leader(idle=False)
+        answers = []
+        leadership.enter_call()
+        with world.held_by(world.seats[1]) as release:
+            # A lock that is let go is taken by whoever has waited longest; mostly.
+            first = round_ % 2
+            watch = watching(world) if first else None
+            release.wait(0.004 * first)
+            back = in_thread(lambda: answers.append(leadership.leave_call(world.seats[0])))  # noqa: B023
+            watch = watch or watching(world)
+            release.wait(0.004)
+        assert ends(back)
+        if answers == [True]:
+            kept += 1
+            assert world.standby.asleep.wait(PATIENCE)
+            assert leadership.leader is world.seats[0]
+            leadership.stop(lambda: None)
+        else:
+            lost += 1
+        assert ends(watch)
+        if not leadership.stopping:
+            assert leadership.leader is world.standby
+    print(f"kept {kept} times, lost {lost} times")
+
+
+def test_handing_over_to_a_standby_that_sleeps_wakes_it():
+    world = World(1)
+    leadership = world.with_leader()
+    watch = watching(world)
+    assert world.standby.asleep.wait(PATIENCE)
+    leadership.hand_over(world.seats[0])
+    assert ends(watch)
+    assert leadership.leads(world.standby)
+
+
+# Offers of the standby.
+
+
+def test_an_offer_hands_the_leadership_over_where_calls_are_fast():
+    world = World(3)
+    leadership = world.led_by_standby(idle=(1, 2))
+    leadership.average = FAST
+    assert leadership.offer("exchange")
+    assert leadership.leader is world.seats[2]
+    assert was_woken(world.seats[2])
+    assert world.seats[2].take() == "exchange"
+    assert world.seats[2].take() is None
+    assert leadership.free_threads() == 2
+
+
+def test_an_offer_keeps_the_leadership_where_calls_are_slow():
+    world = World(3)
+    leadership = world.led_by_standby(idle=(1, 2))
+    leadership.average = SLOW
+    assert leadership.expects_slow_call()
+    assert not leadership.offer("exchange")
+    assert leadership.leader is world.standby
+    assert was_woken(world.seats[2])
+    assert world.seats[2].take() == "exchange"
+    assert leadership.free_threads() == 1
+
+
+@pytest.mark.parametrize("average", [FAST, SLOW])
+def test_an_offer_where_nobody_is_idle_is_queued(average):
+    world = World(1)
+    leadership = world.led_by_standby()
+    leadership.average = average
+    assert not leadership.offer("exchange")
+    assert leadership.leader is world.standby
+    assert leadership.queue_length() == 1
+    assert leadership.next_exchange(world.seats[0]) == "exchange"
+    assert leadership.queue_length() == 0
+
+
+# The queue.
+
+
+def test_the_queue_is_first_come_first_served():
+    world = World(2)
+    leadership = world.led_by_standby()
+    for number in range(10):
+        assert not leadership.offer(number)
+    assert [leadership.next_exchange(world.seats[n % 2]) for n in range(10)] == list(range(10))
+    assert leadership.next_exchange(world.seats[0]) is None
+
+
+def test_a_request_that_is_put_back_waits_behind_the_others():
+    world = World(1)
+    leadership = world.led_by_standby()
+    leadership.offer("second")
+    leadership.requeue("first again")
+    assert leadership.next_exchange(world.seats[0]) == "second"
+    assert leadership.next_exchange(world.seats[0]) == "first again"
+
+
+def test_the_queue_is_full_at_its_length_and_only_where_nobody_is_idle():
+    world = World(1, max_queue=2)
+    leadership = world.led_by_standby()
+    assert not leadership.queue_is_full()
+    leadership.offer(1)
+    assert not leadership.queue_is_full()
+    leadership.offer(2)
+    assert leadership.queue_is_full()
+    leadership.next_exchange(world.seats[0])
+    assert not leadership.queue_is_full()
+    leadership.next_exchange(world.seats[0])
+    leadership.next_exchange(world.seats[0])
+    assert not leadership.queue_is_full()
+
+
+# The average.
+
+
+def test_one_very_slow_call_says_little_about_the_next():
+    world = World(1)
+    leadership = world.with_leader()
+    leadership.note_call_time(3600.0)
+    assert leadership.average <= 0.001
+    for _ in range(100):
+        leadership.note_call_time(0.0)
+    assert not leadership.expects_slow_call()
+
+
+def test_calls_that_go_on_being_slow_are_expected_to_be_slow_and_forgotten_when_they_are_not():
+    world = World(1)
+    leadership = world.with_leader()
+    assert not leadership.expects_slow_call()
+    for _ in range(10):
+        leadership.note_call_time(0.005)
+    assert leadership.expects_slow_call()
+    for _ in range(30):
+        leadership.note_call_time(0.0001)
+    assert not leadership.expects_slow_call()
+
+
+# Stopping.
+
+
+def test_stopping_wakes_everybody():
+    world = World(4)
+    leadership = world.with_leader()
+    waiting = [in_thread(seat.wait) for seat in world.seats[1:]]
+    watch = watching(world)
+    interrupted = threading.Event()
+    leadership.stop(interrupted.set)
+    assert leadership.stopping
+    assert interrupted.is_set()
+    assert all(ends(thread) for thread in [*waiting, watch])
+
+
+def test_stopping_wakes_a_watch_that_sleeps():
+    world = World(1)
+    watch = watching(world)
+    leadership = world.with_leader()
+    assert world.standby.asleep.wait(PATIENCE)
+    leadership.stop(lambda: None)
+    assert ends(watch)
+
+
+def test_nothing_is_begun_when_stopping():
+    world = World(1)
+    leadership = world.led_by_standby()
+    leadership.offer("exchange")
+    leadership.stop(lambda: None)
+    assert leadership.next_exchange(world.seats[0]) is None
+
+
+# All at once.
+
+
+class Work:
+    """What stands for a request: it counts who runs it, and whether more run at once than may."""
+
+    def __init__(self, number, worker, duration):
+        self.number = number
+        self.worker = worker
+        self.duration = duration
+        self.runs = 0
+
+    def run(self):
+        worker = self.worker
+        with worker.lock:
+            self.runs += 1
+            worker.running += 1
+            worker.most = max(worker.most, worker.running)
+        if self.duration:
+            worker.pause.wait(self.duration)
+        with worker.lock:
+            worker.running -= 1
+            worker.done += 1
+            if worker.done == worker.count:
+                worker.finished.set()
+
+
+class Toy:
+    """The way of portway.worker.loop and process through a Leadership, without sockets.
+
+    What only the leader may do is done in `_read`, which notices a second thread in it.
+    """
+
+    def __init__(self, threads, durations):
+        self.lock = threading.Lock()
+        self.pause = threading.Event()
+        self.finished = threading.Event()
+        self.running = self.most = self.done = 0
+        self.reading = 0
+        self.violations = []
+        self.count = len(durations)
+        self.works = [Work(number, self, duration) for number, duration in enumerate(durations)]
+        self.waiting = deque(self.works)
+        self.seats = [Seat(index, index == threads) for index in range(threads + 1)]
+        self.leadership = Leadership(self.seats[-1], 1 << 30, lambda free: None)
+        self.wake = threading.Event()
+
+    def run(self):
+        threads = [in_thread(self._serve, seat) for seat in self.seats[:-1]]
+        threads.append(in_thread(self._stand_by, self.seats[-1]))
+        finished = self.finished.wait(PATIENCE)
+        self.leadership.stop(self.wake.set)
+        return finished and all(ends(thread) for thread in threads)
+
+    def _serve(self, seat):
+        leadership = self.leadership
+        if leadership.take_first(seat):
+            self._lead(seat)
+        while not leadership.stopping:
+            work = leadership.next_exchange(seat)
+            if work is not None:
+                work.run()
+            elif not leadership.stopping:
+                seat.wait()
+                work = seat.take()
+                if leadership.leads(seat):
+                    if work is not None:
+                        self._dispatch(seat, work)
+                    self._lead(seat)
+                elif work is not None:
+                    work.run()
+
+    def _stand_by(self, seat):
+        while not self.leadership.stopping:
+            self.leadership.watch()
+            if self.leadership.leads(seat):
+                self._lead(seat)
+
+    def _lead(self, seat):
+        leadership = self.leadership
+        while leadership.leader is seat:
+            if leadership.stopping:
+                return
+            work = self._read(seat)
+            if work is None:
+                self.wake.wait(0.001)
+            else:
+                self._dispatch(seat, work)
+
+    def _read(self, seat):
+        self.reading += 1
+        if self.reading != 1 or not self.leadership.leads(seat):
+            self.violations.append(seat.index)
+        work = self.waiting.popleft() if self.waiting else None
+        # Room for somebody else to step in.
+        for _ in range(3):
+            if self.reading != 1:
+                self.violations.append(seat.index)
+        self.reading -= 1
+        return work
+
+    def _dispatch(self, seat, work):
+        leadership = self.leadership
+        if seat.is_standby:
+            leadership.offer(work)
+        elif leadership.expects_slow_call():
+            leadership.hand_over(seat)
+            self._call(work)
+        else:
+            leadership.enter_call()
+            self._call(work)
+            leadership.leave_call(seat)
+
+    def _call(self, work):
+        began = monotonic()
+        work.run()
+        self.leadership.note_call_time(monotonic() - began)
+
+
+def durations(dice, count):
+    """Return how long each of many requests takes: nothing, most of them, and up to five milliseconds."""
+    return [dice.choice((0, 0, 0, 0.0001, 0.002, 0.005 * dice.random())) for _ in range(count)]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4, 16])
+@pytest.mark.parametrize("kind", ["fast", "mixed", "slow"])
+def test_never_two_leaders_nothing_lost_and_nothing_twice(tiny_switch_interval, seeded, threads, kind):
+    times = {"fast": [0] * 4000, "mixed": durations(seeded, 600), "slow": [0.002] * 200}[kind]
+    toy = Toy(threads, times)
+    assert toy.run(), f"{toy.done} of {toy.count} done, {toy.leadership.queue_length()} in the queue"
+    assert toy.violations == []
+    assert [work.runs for work in toy.works] == [1] * toy.count
+    assert toy.most <= threads
+
+
+def test_all_threads_are_used_when_calls_are_slow():
+    toy = Toy(4, [0.02] * 60)
+    assert toy.run()
+    assert toy.most == 4
+
+
+@pytest.fixture
+def tiny_switch_interval():
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.fixture
+def seeded():
+    seed = os.environ.get("PORTWAY_SEED", "leadership")
+    print(f"PORTWAY_SEED={seed}")
+    return random.Random(seed)
