@@ -122,6 +122,12 @@ class TestInMemory:
         assert call(returning([b"x", Bytes(b"abc")])).body == b"xabc"
         assert call(returning(piece for piece in [Bytes(b"abc")])).body == b"abc"
 
+        def application(environ, start_response):
+            start_response("200 OK", OK)(Bytes(b"abc"))
+            return []
+
+        assert call(application).body == b"abc"
+
 
 class TestStreams:
     def test_generator_is_chunked_and_its_head_goes_out_with_the_first_piece(self, call, MemorySink):

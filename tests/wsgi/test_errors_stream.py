@@ -10,6 +10,8 @@ from portway.wsgi.errors_stream import ErrorsStream
 
 def test_each_write_is_a_record(error_log):
     stream = ErrorsStream()
+    assert stream.writable()
+    assert not stream.readable()
     assert stream.write("one\n") == 4
     stream.writelines(["two\n", "three"])
     stream.flush()
