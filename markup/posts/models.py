@@ -9,14 +9,14 @@ from datetime import datetime
 from typing import Self
 
 from django.conf import settings
-from django.core.validators import FileExtensionValidator, MaxLengthValidator
+from django.core.validators import FileExtensionValidator
 from django.db import models
 from django.db.models.functions import Lower, Now
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.text import slugify
 
-from posts.rendering.pipeline import FORMATS, MAX_SOURCE, Rendered, render
+from posts.rendering.pipeline import FORMATS, Rendered, render
 
 # Words a reader takes in per minute.
 READING_SPEED = 230
@@ -102,7 +102,7 @@ class Post(models.Model):
         help_text="The last part of the post's address. Left empty, it is made of the title.",
     )
     format = models.CharField(max_length=20, choices=[(name, form.label) for name, form in FORMATS.items()])
-    source = models.TextField(validators=[MaxLengthValidator(MAX_SOURCE)])
+    source = models.TextField()
     status = models.CharField(max_length=10, choices=Status, default=Status.DRAFT)
     published_at = models.DateTimeField(
         null=True,

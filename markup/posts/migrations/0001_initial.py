@@ -48,7 +48,7 @@ class Migration(migrations.Migration):
                 ('title', models.CharField(max_length=200)),
                 ('slug', models.SlugField(blank=True, help_text="The last part of the post's address. Left empty, it is made of the title.", max_length=200, unique=True)),
                 ('format', models.CharField(choices=[('markdown', 'Markdown'), ('restructuredtext', 'reStructuredText'), ('plain', 'Plain text'), ('html', 'HTML')], max_length=20)),
-                ('source', models.TextField(validators=[django.core.validators.MaxLengthValidator(200000)])),
+                ('source', models.TextField()),
                 ('status', models.CharField(choices=[('draft', 'Draft'), ('published', 'Published')], default='draft', max_length=10)),
                 ('published_at', models.DateTimeField(blank=True, help_text='A time in the future schedules the post. Left empty, a published post appears at once.', null=True)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
