@@ -16,11 +16,14 @@ COMPILED = (
     "portway.http.parser",
     "portway.http.request",
     "portway.http.response",
+    "portway.net.system",
     "portway.observe.scoreboard",
     "portway.worker.connection",
     "portway.worker.exchange",
     "portway.worker.leadership",
     "portway.worker.loop",
+    "portway.worker.service",
+    "portway.worker.transport",
     "portway.wsgi.environ",
     "portway.wsgi.gateway",
 )
@@ -40,6 +43,7 @@ if not NONE and COMPILED:
             for name in COMPILED
         ],
         build_dir="build/cython",
+        include_path=["src"],
         compiler_directives={
             "language_level": 3,
             "boundscheck": False,

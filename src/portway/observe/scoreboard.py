@@ -90,18 +90,16 @@ class ThreadState(IntEnum):
     APPLICATION = 1  #: in the application, with a request
 
 
+@cython.final
 @cython.cclass
 class ThreadSlot:
     """The place of one application thread. Only that thread calls its methods."""
-
-    words: cython.longlong[:]
-    text: cython.uchar[:]
 
     def __init__(self, words: object, text: object) -> None:
         self.words = words
         self.text = text
 
-    def begin(self, request_id: cython.longlong, now: cython.longlong, method: str, path: str) -> None:
+    def begin(self, request_id: cython.longlong, now: cython.longlong, method: str, path: str) -> object:
         """Enter the application with a request. now: monotonic nanoseconds; method, path: latin-1 text."""
         size: cython.Py_ssize_t = len(method)
         if size > 16:
@@ -123,7 +121,7 @@ class ThreadSlot:
         self.words[_REQUEST_START] = now
         self.words[_THREAD_STATE] = 1
 
-    def end(self, now: cython.longlong, bytes_sent: cython.longlong, error: cython.bint) -> None:
+    def end(self, now: cython.longlong, bytes_sent: cython.longlong, error: cython.bint) -> object:
         """Leave the application, and count the request.
 
         now: monotonic nanoseconds; bytes_sent: payload of the response; error: whether the request failed.
@@ -136,16 +134,10 @@ class ThreadSlot:
         self.words[_THREAD_STATE] = 0
 
 
+@cython.final
 @cython.cclass
 class WorkerSlot:
     """The place of one worker. Only its leader calls these methods, `free_threads_elsewhere` excepted."""
-
-    nr = cython.declare(cython.int, visibility="readonly")
-    board: cython.longlong[:]
-    base: cython.Py_ssize_t
-    stride: cython.Py_ssize_t
-    _bytes: memoryview
-    _thread_limit: cython.Py_ssize_t
 
     def __init__(self, memory: mmap.mmap, nr: int, stride: int, threads: int) -> None:
         self.nr = nr
@@ -178,7 +170,7 @@ class WorkerSlot:
         raw = self._bytes[first : first + _THREAD_WORDS * 8]
         return ThreadSlot(raw[: _TEXT_WORDS * 8].cast("q"), raw[_TEXT_WORDS * 8 :])
 
-    def beat(self, now: cython.longlong) -> None:
+    def beat(self, now: cython.longlong) -> object:
         """Say that the worker is alive. A worker that has been ready and stops beating is killed."""
         self.board[self.base + _HEARTBEAT] = now
 
@@ -190,7 +182,7 @@ class WorkerSlot:
         """Say how many application threads have nothing to do; 0 while starting and draining."""
         self.board[self.base + _FREE_THREADS] = count
 
-    def set_load(self, connections: cython.longlong, queue: cython.longlong) -> None:
+    def set_load(self, connections: cython.longlong, queue: cython.longlong) -> object:
         """Say how many connections are open and how many complete requests wait for a thread."""
         self.board[self.base + _CONNECTIONS] = connections
         self.board[self.base + _QUEUE] = queue

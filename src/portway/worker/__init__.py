@@ -1,0 +1,1 @@
+"""One worker process: its threads, its loop and its connections."""

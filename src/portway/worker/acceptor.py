@@ -40,15 +40,15 @@ _PASSING = frozenset({errno.ECONNABORTED, errno.EINTR, errno.EPROTO, errno.EPERM
 
 
 class Acceptor:
-    """The accepting side of a worker's loop.
+    """The accepting side of a worker.
 
     limit: connections that the worker may have. leave_to_others: whether a connection had better be taken by another
     worker (reason 3).
     """
 
-    def __init__(self, loop: Any, sites: list[Site], limit: int, leave_to_others: Callable[[], bool]) -> None:
+    def __init__(self, service: Any, sites: list[Site], limit: int, leave_to_others: Callable[[], bool]) -> None:
         self.sites = {site.fd: site for site in sites}
-        self._loop = loop
+        self._service = service
         self._limit = limit
         self._leave_to_others = leave_to_others
         self._listening = False
@@ -69,14 +69,14 @@ class Acceptor:
             self._full = False
             for fd in self.sites:
                 # With EPOLLEXCLUSIVE the kernel wakes one waiting worker for a connection, not all of them.
-                self._loop.epoll.register(fd, select.EPOLLIN | select.EPOLLEXCLUSIVE)
+                self._service.epoll.register(fd, select.EPOLLIN | select.EPOLLEXCLUSIVE)
 
     def _pause(self, until: float) -> None:
         self._resume_at = until
         if self._listening:
             self._listening = False
             for fd in self.sites:
-                self._loop.epoll.unregister(fd)
+                self._service.epoll.unregister(fd)
 
     @property
     def paused(self) -> bool:
@@ -87,7 +87,7 @@ class Acceptor:
         """Return how long the loop may sleep before `tick` has something to do, in seconds."""
         if self._resume_at:
             return max(self._resume_at - now, 0.0)
-        return 0.0 if len(self._loop.connections) < self._limit else 1.0
+        return 0.0 if len(self._service.connections) < self._limit else 1.0
 
     def tick(self, now: float) -> None:
         """Go on accepting if a pause is over or a place has become free."""
@@ -96,7 +96,7 @@ class Acceptor:
         if self._draining:
             self._drain_backlog(now)
         elif self._full:
-            if len(self._loop.connections) < self._limit:
+            if len(self._service.connections) < self._limit:
                 self._listen()
         elif now >= self._resume_at:
             self._listen()
@@ -108,7 +108,7 @@ class Acceptor:
             if self._leave_to_others():
                 self._pause(now + GATE_PAUSE)
                 return
-            if len(self._loop.connections) >= self._limit and not self._evict(now):
+            if len(self._service.connections) >= self._limit and not self._evict(now):
                 self._full = True
                 self._pause(0.0)
                 self._say("limit", now, "This worker has its %d connections (worker_connections); more wait in the backlog.")
@@ -133,14 +133,13 @@ class Acceptor:
                 self._say("exhausted", now, text)
                 return EXHAUSTED
             sock.setblocking(False)
-            self._loop.add(Connection(self._loop, site, sock, peer if isinstance(peer, tuple) else "", now))
-            self._loop.count_accepted()
+            self._service.add(Connection(self._service, site, sock, peer if isinstance(peer, tuple) else "", now))
             return TAKEN
 
     def _evict(self, now: float) -> bool:
         """Close the kept-alive connection that has waited longest for its next request; False if there is none."""
         oldest = None
-        for connection in self._loop.connections.values():
+        for connection in self._service.connections.values():
             if connection.is_kept_alive() and (oldest is None or connection.deadline < oldest.deadline):
                 oldest = connection
         if oldest is None:
@@ -152,7 +151,7 @@ class Acceptor:
     def _say(self, what: str, now: float, text: str) -> None:
         if now - self._logged.get(what, -LOG_EVERY) >= LOG_EVERY:
             self._logged[what] = now
-            log.warning(text, len(self._loop.connections))
+            log.warning(text, len(self._service.connections))
 
     def drain(self, now: float) -> None:
         """Begin to end: take all that is in the backlog, as far as there is room, then close the listening sockets."""
@@ -169,7 +168,7 @@ class Acceptor:
     def _drain_backlog(self, now: float) -> None:
         for site in self.sites.values():
             while True:
-                if len(self._loop.connections) >= self._limit:
+                if len(self._service.connections) >= self._limit:
                     return
                 result = self._accept(site, now)
                 if result is EXHAUSTED:

@@ -8,7 +8,7 @@ import logging
 import sys
 import threading
 import traceback
-from time import monotonic, time
+from time import time
 from typing import Any
 
 try:
@@ -22,6 +22,15 @@ from portway.observe.access import AccessRecord
 from portway.worker.replies import local_record
 from portway.wsgi.sink import ClientDisconnected
 
+if cython.compiled:
+    from cython.cimports.portway.net.system import clock
+    from cython.cimports.portway.observe.scoreboard import ThreadSlot
+    from cython.cimports.portway.worker.leadership import Seat
+else:
+    from portway.net.system import clock
+    from portway.observe.scoreboard import ThreadSlot
+    from portway.worker.leadership import Seat
+
 log = logging.getLogger("portway.error")
 
 RETRY_AFTER = [("Retry-After", "1")]
@@ -29,94 +38,98 @@ RETRY_AFTER = [("Retry-After", "1")]
 
 def is_compiled() -> bool:
     """Tell whether this module runs compiled."""
-    return cython.compiled
+    return bool(cython.compiled)
 
 
+@cython.final
 @cython.freelist(64)
 @cython.cclass
 class Exchange:
     """A request, its body and the state of its response.
 
     Times are seconds of the monotonic clock: `arrived` when the head was complete, `ready` when the whole request was,
-    `started` when the application was called. began: the application has sent something.
+    `started` when the application was called, `ended` when it had returned. began: the application has sent something.
+    keep_alive, aborted: what becomes of the connection.
     """
-
-    connection = cython.declare(object, visibility="readonly")
-    request = cython.declare(object, visibility="readonly")
-    body = cython.declare(object, visibility="public")
-    arrived = cython.declare(cython.double, visibility="readonly")
-    ready = cython.declare(cython.double, visibility="public")
-    started = cython.declare(cython.double, visibility="readonly")
-    began = cython.declare(cython.bint, visibility="readonly")
-    # The client was given another answer.
-    expired: cython.bint
-    seat: Any
-    thread: Any
 
     def __init__(self, connection: Any, request: Any, now: cython.double) -> None:
         self.connection = connection
         self.request = request
-        self.body = None
-        self.arrived = now
-        self.ready = now
-        self.started = 0.0
-        self.began = False
-        self.expired = False
-        self.seat = None
-        self.thread = None
+        self.body: Any = None
+        self.arrived: float = now
+        self.ready: float = now
+        self.started: float = 0.0
+        self.ended: float = 0.0
+        self.began: bool = False
+        self.keep_alive: bool = False
+        self.aborted: bool = False
+        # The client was given another answer.
+        self.expired: bool = False
+        self.seat: Any = None
+        self.thread: Any = None
 
-    def run(self, seat: Any, slot: Any) -> Any:
-        """Call the application and answer. Returns the next complete request of the connection, or None.
+    def run(self, seat: Seat, slot: ThreadSlot) -> Any:
+        """Call the application and answer. Whoever calls it calls `finish` next.
 
         seat: the place of the calling thread. slot: its part of the scoreboard.
         """
         connection = self.connection
-        loop = connection.loop
+        service = connection.service
         request = self.request
-        now: cython.double = monotonic()
-        if connection.gone or (connection.half_closed and now - self.ready > loop.deadlines.abandoned):
+        now: cython.double = clock()
+        self.started = self.ended = now
+        if connection.gone or (connection.half_closed and now - self.ready > service.deadlines.abandoned):
             # It waited in the queue, and its client did not.
             self.drop()
-            return connection.finish(False, True, now)
-        self.seat = seat
-        self.started = now
-        if loop.deadlines.application:
-            self.thread = threading.get_ident()
-            connection.deadline = now + loop.deadlines.application
+            self.aborted = True
+            return
         try:
-            environ = loop.environ.build(request, self.body, connection.peer, connection.site.local)
+            environ = service.environ.build(request, self.body, connection.peer, connection.site.local)
         except RemoteProtocolError as error:
             log.warning("Refused a request of %s: %d, %s.", connection.peer_name, error.status, error.reason)
-            return self.refuse(error.status, now)
-        slot.begin(loop.next_request_id(), cython.cast(cython.longlong, now * 1e9), request.method, request.path)
-        keep_alive: cython.bint = request.keep_alive and not loop.draining
-        outcome = loop.gateway.respond(request, environ, self, loop.date, keep_alive)
-        ended: cython.double = monotonic()
-        loop.leadership.note_call_time(ended - now)
-        slot.end(cython.cast(cython.longlong, ended * 1e9), outcome.body_bytes, outcome.status_code >= 500)
+            self.refuse(error.status, now)
+            return
+        self.seat = seat
+        if service.application_timeout:
+            self.thread = threading.get_ident()
+            connection.deadline = now + service.application_timeout
+        slot.begin(service.next_request_id(), cython.cast(cython.longlong, now * 1e9), request.method, request.path)
+        keep_alive: cython.bint = request.keep_alive and service.keeps_alive()
+        outcome = service.gateway.respond(request, environ, self, service.date, keep_alive)
+        self.ended = clock()
+        service.leadership.note_call_time(self.ended - now)
+        slot.end(cython.cast(cython.longlong, self.ended * 1e9), outcome.body_bytes, outcome.status_code >= 500)
+        self.keep_alive = outcome.keep_alive
+        self.aborted = outcome.aborted or self.expired
         if self.body is not None:
             self.drop()
-        if loop.access_log is not None:
-            self._log_access(outcome, environ, ended)
-        return connection.finish(outcome.keep_alive, outcome.aborted or self.expired, ended)
+        if service.access_log is not None:
+            self._log_access(outcome, environ)
+
+    def finish(self, is_leader: cython.bint) -> Any:
+        """Give the connection back; return its next complete request, or None. The thread that called `run`.
+
+        is_leader: the thread leads still.
+        """
+        return self.connection.finish(self.keep_alive, self.aborted, self.ended, is_leader)
 
     def refuse(self, status: cython.int, now: cython.double) -> Any:
-        """Answer with the short page instead of the application; return the next complete request, or None. The owner."""
+        """Answer with the short page instead of the application. The owner, who calls `finish` next."""
         connection = self.connection
-        loop = connection.loop
-        loop.count_answer(status, 0)
-        if loop.access_log is not None:
-            loop.access_log.log(local_record(connection.peer, self.request, status, b"", 0, time()))
+        service = connection.service
+        service.count_answer(status, 0)
+        self.ended = now
+        if service.access_log is not None:
+            service.access_log.log(local_record(connection.peer, self.request, status, b"", 0, time()))
         self.drop()
         extra = RETRY_AFTER if status == 503 else ()
-        page = error_page(status, False, loop.date, loop.server, self.request.method == "HEAD", extra)
+        page = error_page(status, False, service.date, service.server, self.request.method == "HEAD", extra)
         try:
             connection.transmit(page)
         except ClientDisconnected:
-            return connection.finish(False, True, now)
-        return connection.finish(False, False, now)
+            self.aborted = True
 
-    def drop(self) -> None:
+    def drop(self) -> Any:
         """Let go of the request's body."""
         if self.body is not None:
             self.body.close()
@@ -124,7 +137,7 @@ class Exchange:
 
     # The sink (portway.wsgi.sink.Sink); the thread that runs the application.
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes) -> Any:
         """Send bytes of the response; waits where the client is far behind. Raises ClientDisconnected."""
         connection = self.connection
         if not self.began:
@@ -135,36 +148,41 @@ class Exchange:
         if connection.outbox is not None and connection.outbox.is_high():
             self._wait_for_client()
 
-    def send_file(self, fd: cython.int, offset: Any, count: Any) -> None:
+    def send_file(self, fd: cython.int, offset: Any, count: Any) -> Any:
         """Send a part of a file; the descriptor becomes the connection's own. Raises ClientDisconnected."""
         if not self.began:
             self._begin()
         self.connection.transmit_file(fd, offset, count)
 
-    def _begin(self) -> None:
-        """The first bytes: from here on nobody else answers."""
-        connection = self.connection
-        if connection.deadline == 0.0:
-            self.began = True
-            return
-        connection.acquire()
+    @cython.cfunc
+    def _begin(self) -> Any:
+        """The first bytes: from here on nobody else answers.
+
+        To say so and to look whether somebody has is one step, against `on_deadline` on the leader's thread: in the
+        compiled form because nothing between the two gives the GIL away, in the other form by the connection's lock.
+        """
+        if not cython.compiled:
+            self.connection.acquire()
         self.began = True
-        connection.release()
-        if self.expired:
+        expired: cython.bint = self.expired
+        if not cython.compiled:
+            self.connection.release()
+        if expired:
             raise ClientDisconnected
 
-    def _wait_for_client(self) -> None:
+    @cython.cfunc
+    def _wait_for_client(self) -> Any:
         connection = self.connection
         # A leader that waits here would wait for itself.
-        connection.loop.leadership.hand_over(self.seat)
-        if not connection.outbox.wait_below():
+        connection.service.leadership.hand_over(self.seat)
+        if not connection.outbox.wait_below():  # type: ignore[union-attr]
             raise ClientDisconnected
 
     # The leader.
 
     def application_deadline(self) -> cython.double:
         """Return when the application must have returned; 0.0 for never."""
-        limit: cython.double = self.connection.loop.deadlines.application
+        limit: cython.double = self.connection.service.application_timeout
         return self.started + limit if limit else 0.0
 
     def on_deadline(self, now: cython.double) -> None:
@@ -182,7 +200,7 @@ class Exchange:
             connection.cut()
             return
         self.expired = True
-        loop = connection.loop
+        service = connection.service
         frame = sys._current_frames().get(self.thread)
         stack = "".join(traceback.format_stack(frame)) if frame is not None else "  (the thread has ended)\n"
         log.error(
@@ -190,15 +208,17 @@ class Exchange:
             "The client was answered 504. The thread is here:\n%s",
             self.request.method,
             self.request.path,
-            loop.deadlines.application,
+            service.application_timeout,
             self.started - self.ready,
             stack.rstrip(),
+            extra={"lines": True},
         )
-        connection.answer_late(error_page(504, False, loop.date, loop.server))
+        connection.answer_late(error_page(504, False, service.date, service.server))
 
-    def _log_access(self, outcome: Any, environ: dict, ended: cython.double) -> None:
+    @cython.cfunc
+    def _log_access(self, outcome: Any, environ: dict[str, Any]) -> Any:
         request = self.request
-        duration = ended - self.ready
+        duration = self.ended - self.ready
         record = AccessRecord(
             method=request.method,
             target=request.target,
@@ -214,4 +234,4 @@ class Exchange:
             started=time() - duration,
             duration=duration,
         )
-        self.connection.loop.access_log.log(record)
+        self.connection.service.access_log.log(record)

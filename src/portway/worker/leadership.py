@@ -3,7 +3,7 @@
 A worker has N application threads and one standby. Exactly one of them is the leader: it alone runs the readiness
 loop. This module decides who that is, and nothing else: it reads no socket and calls no application.
 
-Rules, each kept under `lock`:
+Rules, each kept under one lock:
 
 1.  Leadership changes in one step, and only from the leader of the moment to one other thread.
 2.  An application thread is at each moment in one place only: leading, running an exchange, or in `idle`.
@@ -48,6 +48,7 @@ def is_compiled() -> bool:
     return cython.compiled
 
 
+@cython.final
 @cython.cclass
 class Seat:
     """The place of one thread in a worker: how it is woken, and what it is to do when it wakes.
@@ -55,15 +56,10 @@ class Seat:
     index: 0 to N-1 for application threads, N for the standby.
     """
 
-    index = cython.declare(cython.int, visibility="readonly")
-    is_standby = cython.declare(cython.bint, visibility="readonly")
-    exchange: Any
-    _wake: Any
-
     def __init__(self, index: int, is_standby: bool) -> None:
         self.index = index
         self.is_standby = is_standby
-        self.exchange = None
+        self._exchange: Any = None
         self._wake = threading.Lock()
         self._wake.acquire()
 
@@ -77,71 +73,60 @@ class Seat:
 
     def take(self) -> Any:
         """Return the exchange that was given to this seat, at most once; None if there is none."""
-        exchange = self.exchange
-        self.exchange = None
+        exchange = self._exchange
+        self._exchange = None
         return exchange
 
     def give(self, exchange: Any) -> None:
         """Leave an exchange for the thread of this seat, before waking it."""
-        self.exchange = exchange
+        self._exchange = exchange
 
 
+@cython.final
 @cython.cclass
 class Leadership:
-    """The leader, the idle followers and the queue of one worker."""
+    """The leader, the idle followers and the queue of one worker.
 
-    #: The seat that leads.
-    leader = cython.declare(object, visibility="readonly")
-    standby = cython.declare(object, visibility="readonly")
-    stopping = cython.declare(cython.bint, visibility="readonly")
-    max_queue = cython.declare(cython.Py_ssize_t, visibility="readonly")
-    #: Moving average of the time that the application takes for a call, in seconds.
-    average = cython.declare(cython.double, visibility="public")
-    lock: Any
-    acquire: Any
-    release: Any
-    idle: list
-    queue: Any
-    # Tells the other workers how many application threads have nothing to do.
-    publish: Any
-    # Odd while the leader is in the application; changed by the leader only.
-    call: cython.ulong
-    watch_parked: cython.bint
+    leader: the Seat that leads. standby: the standby's. stopping: every thread is to end. max_queue: requests that may
+    wait. average: moving average of the time that the application takes for a call, in seconds.
+    publish: is told, with every change, how many application threads have nothing to do.
+    """
 
     def __init__(self, standby: Seat, max_queue: int, publish: Callable[[int], None]) -> None:
-        self.leader = None
+        self.leader: Any = None
         self.standby = standby
         self.stopping = False
         self.max_queue = max_queue
-        self.publish = publish
+        self._tell = publish
         self.average = 0.0
-        self.lock = threading.Lock()
-        self.acquire = self.lock.acquire
-        self.release = self.lock.release
-        self.idle = []
-        self.queue = deque()
-        self.call = 0
-        self.watch_parked = False
+        lock = threading.Lock()
+        self._acquire = lock.acquire
+        self._release = lock.release
+        self._idle: list[Seat] = []
+        self._queue: deque[Any] = deque()
+        # Odd while the leader is in the application; changed by the leader, or by who takes the leadership from it.
+        self._call = 0
+        self._watch_parked = False
 
     # What is so at the moment.
 
-    def leads(self, seat: Seat) -> bool:
+    def leads(self, seat: Seat) -> cython.bint:
         """Tell whether this seat leads. A leader may rely on True until it enters a call; others get a hint."""
         return self.leader is seat
 
-    def free_threads(self) -> int:
+    def free_threads(self) -> cython.int:
         """Count the application threads that would run a request at once: the idle ones, and one that leads."""
-        return len(self.idle) + (self.leader is not self.standby)
+        return len(self._idle) + (self.leader is not self.standby)
 
     def queue_length(self) -> int:
         """Count the complete requests that wait for an application thread."""
-        return len(self.queue)
+        return len(self._queue)
 
-    def expects_slow_call(self) -> bool:
+    def expects_slow_call(self) -> cython.bint:
         """Tell whether the next call of the application is likely to be slow."""
         return self.average > SLOW_CALL
 
-    def note_call_time(self, seconds: cython.double) -> None:
+    def note_call_time(self, seconds: cython.double) -> cython.void:
         """Add one call's duration to the moving average."""
         if seconds > AVERAGE_CAP:
             seconds = AVERAGE_CAP
@@ -149,19 +134,25 @@ class Leadership:
 
     # For the leader.
 
-    def enter_call(self) -> None:
+    def enter_call(self) -> cython.void:
         """Say that the leader goes into the application and keeps the leadership until it is taken."""
-        self.call += 1
-        if self.watch_parked:
+        self._call += 1
+        if self._watch_parked:
             self._unpark()
 
-    def leave_call(self, seat: Seat) -> bool:
-        """Say that the thread is back from the application; return whether it still leads."""
-        self.acquire()
+    def leave_call(self, seat: Seat) -> cython.bint:
+        """Say that the thread is back from the application; return whether it still leads.
+
+        The look at the leader and the change of the count are one step: in the compiled form because nothing between
+        them runs Python code or gives the GIL away, in the other form by the lock.
+        """
+        if not cython.compiled:
+            self._acquire()
         leads: cython.bint = self.leader is seat
         if leads:
-            self.call += 1
-        self.release()
+            self._call += 1
+        if not cython.compiled:
+            self._release()
         return leads
 
     def hand_over(self, seat: Seat) -> None:
@@ -169,12 +160,12 @@ class Leadership:
 
         The caller goes on as an application thread that is busy. Does nothing if the seat does not lead.
         """
-        self.acquire()
+        self._acquire()
         if self.leader is seat:
-            if self.call & 1:
-                self.call += 1
+            if self._call & 1:
+                self._call += 1
             self._succeed()
-        self.release()
+        self._release()
 
     def offer(self, exchange: Any) -> bool:
         """Standby only: find an application thread for a complete request.
@@ -184,9 +175,9 @@ class Leadership:
         or put at the end of the queue, and the standby leads on.
         """
         handed = False
-        self.acquire()
-        if self.idle:
-            seat = self.idle.pop()
+        self._acquire()
+        if self._idle:
+            seat = self._idle.pop()
             seat.give(exchange)
             if self.average <= SLOW_CALL:
                 self.leader = seat
@@ -194,19 +185,19 @@ class Leadership:
             self._publish()
             seat.wake()
         else:
-            self.queue.append(exchange)
-        self.release()
+            self._queue.append(exchange)
+        self._release()
         return handed
 
-    def queue_is_full(self) -> bool:
+    def queue_is_full(self) -> cython.bint:
         """Tell whether a further request would have to be refused: nobody is free and the queue has its length."""
-        return not self.idle and len(self.queue) >= self.max_queue
+        return not self._idle and len(self._queue) >= self.max_queue
 
     def requeue(self, exchange: Any) -> None:
         """Put a request at the end of the queue: its connection had its turn and others wait."""
-        self.acquire()
-        self.queue.append(exchange)
-        self.release()
+        self._acquire()
+        self._queue.append(exchange)
+        self._release()
 
     # For threads.
 
@@ -215,44 +206,44 @@ class Leadership:
 
         None means that there is none: the seat has become idle, and its thread must `wait` on it.
         """
-        self.acquire()
+        self._acquire()
         if self.stopping:
             exchange = None
-        elif self.queue:
-            exchange = self.queue.popleft()
+        elif self._queue:
+            exchange = self._queue.popleft()
         else:
             exchange = None
-            self.idle.append(seat)
+            self._idle.append(seat)
             self._publish()
-        self.release()
+        self._release()
         return exchange
 
     def take_first(self, seat: Seat) -> bool:
         """Become the first leader if there is none yet; return whether this seat is it."""
-        self.acquire()
+        self._acquire()
         first: cython.bint = self.leader is None
         if first:
             self.leader = seat
             self._publish()
-        self.release()
+        self._release()
         return first
 
     def stop(self, wake: Callable[[], None]) -> None:
         """Tell every thread to end once it is out of the application; `wake` interrupts the readiness loop."""
-        self.acquire()
+        self._acquire()
         self.stopping = True
-        for seat in self.idle:
+        for seat in self._idle:
             seat.wake()
-        self.idle.clear()
+        self._idle.clear()
         if self.leader is not self.standby:
             self._wake_watch()
-        self.release()
+        self._release()
         wake()
 
     def _succeed(self) -> None:
         """Choose the next leader and wake it; the lock is held."""
-        if self.idle:
-            seat = self.idle.pop()
+        if self._idle:
+            seat = self._idle.pop()
             self.leader = seat
             seat.wake()
         else:
@@ -261,18 +252,18 @@ class Leadership:
         self._publish()
 
     def _publish(self) -> None:
-        self.publish(len(self.idle) + (self.leader is not self.standby))
+        self._tell(len(self._idle) + (self.leader is not self.standby))
 
     def _wake_watch(self) -> None:
         """Wake the standby where it waits; where it watches it sees for itself. The lock is held."""
-        if self.watch_parked:
-            self.watch_parked = False
+        if self._watch_parked:
+            self._watch_parked = False
             self.standby.wake()
 
     def _unpark(self) -> None:
-        self.acquire()
+        self._acquire()
         self._wake_watch()
-        self.release()
+        self._release()
 
     # For the standby.
 
@@ -284,7 +275,7 @@ class Leadership:
         while True:
             if self.leader is seat or self.stopping:
                 return
-            seen = self.call
+            seen = self._call
             self._pause()
             if not seen & 1:
                 idle += 1
@@ -293,14 +284,14 @@ class Leadership:
                     self._park(seen)
                 continue
             idle = 0
-            if seen != self.call:
+            if seen != self._call:
                 continue
-            self.acquire()
-            if seen == self.call and self.leader is not seat and not self.stopping:
-                self.call += 1
+            self._acquire()
+            if seen == self._call and self.leader is not seat and not self.stopping:
+                self._call += 1
                 self.leader = seat
                 self._publish()
-            self.release()
+            self._release()
 
     def _pause(self) -> None:
         if cython.compiled:
@@ -315,11 +306,11 @@ class Leadership:
         First the flag, then the look: `enter_call` counts first and then looks at the flag, so one of the two sees the
         other, and no call goes unwatched.
         """
-        self.acquire()
-        self.watch_parked = True
-        if seen == self.call and self.leader is not self.standby and not self.stopping:
-            self.release()
+        self._acquire()
+        self._watch_parked = True
+        if seen == self._call and self.leader is not self.standby and not self.stopping:
+            self._release()
             self.standby.wait()
         else:
-            self.watch_parked = False
-            self.release()
+            self._watch_parked = False
+            self._release()

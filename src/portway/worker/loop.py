@@ -1,7 +1,7 @@
 """The readiness loop of a worker: epoll, the connections, the clock, and whose turn it is.
 
 One Loop per worker. Its `lead` is run by one thread at a time, the leader (worker.leadership); `serve` by application
-threads; `wake`, `next_request_id` and `forget` by any thread. It knows no HTTP: what bytes mean is the Connection's matter.
+threads; `wake` by any thread. It knows no HTTP: what bytes mean is the Connection's matter.
 
 A leader that gets a complete request runs the application itself, without a queue, a wake-up or a second thread,
 unless calls have been slow: then it hands the leadership over before the call. Where the leader is the standby, which
@@ -12,7 +12,6 @@ import logging
 import os
 import select
 from collections import deque
-from time import monotonic, time
 from typing import Any
 
 try:
@@ -20,7 +19,18 @@ try:
 except ModuleNotFoundError:
     from portway import _cython as cython
 
-from portway.http.date import format_date
+if cython.compiled:
+    from cython.cimports.portway.net.system import Poller, clock
+    from cython.cimports.portway.worker.connection import Connection
+    from cython.cimports.portway.worker.exchange import Exchange
+    from cython.cimports.portway.worker.leadership import Seat
+    from cython.cimports.portway.worker.service import Service
+else:
+    from portway.net.system import Poller, clock
+    from portway.worker.connection import Connection
+    from portway.worker.exchange import Exchange
+    from portway.worker.leadership import Seat
+    from portway.worker.service import Service
 
 log = logging.getLogger("portway.error")
 
@@ -36,166 +46,89 @@ TURN = cython.declare(cython.int, 16)
 
 def is_compiled() -> bool:
     """Tell whether this module runs compiled."""
-    return cython.compiled
+    return bool(cython.compiled)
 
 
+@cython.final
 @cython.cclass
 class Loop:
-    """What the connections of a worker share, and the loop that serves them."""
+    """The loop that serves a worker's connections.
 
-    epoll = cython.declare(object, visibility="readonly")
-    connections = cython.declare(dict, visibility="readonly")
-    leadership = cython.declare(object, visibility="readonly")
-    limits = cython.declare(object, visibility="readonly")
-    deadlines = cython.declare(object, visibility="readonly")
-    #: portway.wsgi.environ.EnvironBuilder and portway.wsgi.gateway.Gateway.
-    environ = cython.declare(object, visibility="readonly")
-    gateway = cython.declare(object, visibility="readonly")
-    #: portway.worker.local.LocalAnswers, or None where nothing is answered here.
-    local = cython.declare(object, visibility="public")
-    access_log = cython.declare(object, visibility="public")
-    #: The value of the Server field, and of the Date field of this second.
-    server = cython.declare(bytes, visibility="readonly")
-    date = cython.declare(bytes, visibility="readonly")
-    body_memory = cython.declare(object, visibility="readonly")
-    body_directory = cython.declare(object, visibility="readonly")
-    #: The worker has been told to stop: no response keeps its connection alive any more.
-    draining = cython.declare(cython.bint, visibility="readonly")
-    acceptor = cython.declare(object, visibility="public")
-    slot: Any
-    thread_slots: list
-    # Descriptors that are neither connections nor listeners: fd -> function of the time.
-    watched: dict
-    wake_fd: cython.int
-    resumed: Any
-    request_id: cython.longlong
-    second: cython.longlong
-    next_sweep: cython.double
-    next_overload_line: cython.double
-    # Called once in each round of a draining worker; True ends the loop.
-    is_over: Any
+    service: what the connections share. acceptor: portway.worker.acceptor.Acceptor, set before the loop runs.
+    """
 
-    def __init__(
-        self,
-        leadership: Any,
-        environ: Any,
-        gateway: Any,
-        limits: Any,
-        deadlines: Any,
-        slot: Any,
-        thread_slots: list,
-        server: bytes,
-        body_memory: Any,
-        body_directory: Any,
-        wake_fd: int,
-    ) -> None:
-        self.epoll = select.epoll()
-        self.connections = {}
-        self.leadership = leadership
-        self.environ = environ
-        self.gateway = gateway
-        self.limits = limits
-        self.deadlines = deadlines
-        self.local = None
-        self.access_log = None
-        self.server = server
-        self.body_memory = body_memory
-        self.body_directory = body_directory
-        self.draining = False
-        self.acceptor = None
-        self.slot = slot
-        self.thread_slots = thread_slots
-        self.watched = {}
-        self.wake_fd = wake_fd
-        self.resumed = deque()
-        self.request_id = 0
-        self.second = 0
-        self.next_sweep = 0.0
-        self.next_overload_line = 0.0
-        self.is_over = None
-        self._tell_time()
-
-    # For the connections.
-
-    def add(self, connection: Any) -> None:
-        """Take a new connection. The leader."""
-        self.connections[connection.fd] = connection
-
-    def forget(self, connection: Any) -> None:
-        """Drop a connection that is about to be closed. Its owner, on any thread."""
-        if self.connections.get(connection.fd) is connection:
-            del self.connections[connection.fd]
-
-    def resume(self, exchange: Any) -> None:
-        """Run a complete request in the next round. The leader."""
-        self.resumed.append(exchange)
-
-    def next_request_id(self) -> int:
-        """Number a request; numbers may be skipped, never used twice by one thread."""
-        self.request_id += 1
-        return self.request_id
-
-    def count_accepted(self) -> None:
-        """Count an accepted connection. The leader."""
-        self.slot.add_accepted(1)
-
-    def count_answer(self, status: cython.int, bytes_sent: cython.longlong) -> None:
-        """Count an answer that was given without the application. The owner of the connection."""
-        if status >= 400:
-            self.slot.add_refused()
-        else:
-            self.slot.add_file(bytes_sent)
+    def __init__(self, service: Service, poller: Poller, thread_slots: list[Any], wake_fd: int) -> None:
+        self.service = service
+        self.leadership = service.leadership
+        self.acceptor: Any = None
+        self._poller = poller
+        self._thread_slots = thread_slots
+        # Descriptors that are neither connections nor listeners: fd -> function of the time.
+        self._watched: dict[int, Any] = {}
+        self._wake_fd = wake_fd
+        # Complete requests that run in the next round.
+        self._resumed: deque[Any] = deque()
+        self._next_sweep: float = 0.0
+        self._next_overload_line: float = 0.0
+        # Asked once in each round of a draining worker; True ends the loop.
+        self._is_over: Any = None
+        service.tell_time(clock())
 
     # For the worker.
 
     def watch(self, fd: int, on_ready: Any) -> None:
         """Call `on_ready(now)` on the leader whenever the descriptor is readable or hung up."""
-        self.watched[fd] = on_ready
-        self.epoll.register(fd, select.EPOLLIN)
+        self._watched[fd] = on_ready
+        self._poller.epoll.register(fd, select.EPOLLIN)
 
     def unwatch(self, fd: int) -> None:
         """End `watch`."""
-        del self.watched[fd]
-        self.epoll.unregister(fd)
+        del self._watched[fd]
+        self._poller.epoll.unregister(fd)
 
     def wake(self) -> None:
         """Interrupt the leader's sleep. Any thread."""
         try:
-            os.write(self.wake_fd, b"\0")
+            os.write(self._wake_fd, b"\0")
         except BlockingIOError:
             pass  # It is full of wake-ups already.
 
     def drain(self, is_over: Any) -> None:
         """Stop accepting and end kept-alive connections; `is_over(now)` is asked in each round. The leader."""
-        self.draining = True
-        self.is_over = is_over
-        now: cython.double = monotonic()
+        self.service.draining = True
+        self._is_over = is_over
+        now: cython.double = clock()
         self.acceptor.drain(now)
-        for connection in list(self.connections.values()):
-            connection.begin_drain(now)
-        self.next_sweep = 0.0
+        for connection in list(self.service.connections.values()):
+            exchange = connection.begin_drain(now)
+            if exchange is not None:
+                self._resumed.append(exchange)
+        self._next_sweep = 0.0
 
     # Leading.
 
-    def lead(self, seat: Any) -> None:
+    def lead(self, seat: Seat) -> Any:
         """Run the loop on the calling thread until it no longer leads or the worker stops."""
         leadership = self.leadership
-        poll = self.epoll.poll
-        connections = self.connections
+        poller = self._poller
+        connections = self.service.connections
+        index: cython.int
         while leadership.leader is seat:
             if leadership.stopping:
                 return
             # A leader that is likely to lose the leadership over the first request takes no more than that from the
             # kernel; the rest is there for the next leader.
-            wanted = 1 if leadership.expects_slow_call() and not seat.is_standby else EVENTS
-            events = poll(self._sleep_at_most(), wanted)
-            now: cython.double = monotonic()
+            wanted: cython.int = 1 if leadership.expects_slow_call() and not seat.is_standby else EVENTS
+            count: cython.int = poller.wait(self._sleep_at_most(), wanted)
+            now: cython.double = clock()
             self._tick(now)
-            for fd, event in events:
-                connection = connections.get(fd)
-                if connection is not None:
+            for index in range(count):
+                fd = poller.fd_at(index)
+                found = connections.get(fd)
+                if found is not None:
+                    connection: Connection = found
                     try:
-                        exchange = connection.on_event(event, now)
+                        exchange = connection.on_event(poller.events_at(index), now)
                     except Exception:
                         self._give_up(connection)
                         continue
@@ -203,59 +136,56 @@ class Loop:
                         self.dispatch(seat, exchange)
                         if leadership.leader is not seat:
                             return
-                elif fd in self.watched:
-                    self.watched[fd](now)
+                elif fd in self._watched:
+                    self._watched[fd](now)
                     if leadership.stopping:
                         return
                 elif fd in self.acceptor.sites:
                     self.acceptor.on_event(fd, now)
-            while self.resumed:
-                self.dispatch(seat, self.resumed.popleft())
+            while self._resumed:
+                self.dispatch(seat, self._resumed.popleft())
                 if leadership.leader is not seat:
                     return
-            if self.draining and self.is_over(now):
+            if self.service.draining and self._is_over(now):
                 return
 
-    def _sleep_at_most(self) -> float:
-        if self.resumed:
+    @cython.cfunc
+    def _sleep_at_most(self) -> cython.double:
+        if self._resumed:
             return 0.0
-        limit: cython.double = SWEEP if self.connections else BEAT
+        limit: cython.double = SWEEP if self.service.connections else BEAT
         if self.acceptor.paused:
-            pause: cython.double = self.acceptor.wait_at_most(monotonic())
+            pause: cython.double = self.acceptor.wait_at_most(clock())
             if pause < limit:
                 limit = pause
         return limit
 
-    def _tick(self, now: cython.double) -> None:
+    @cython.cfunc
+    def _tick(self, now: cython.double) -> Any:
         """Do what is due at this time of the clock."""
-        if now >= self.next_sweep:
-            self.next_sweep = now + SWEEP
-            self.slot.beat(cython.cast(cython.longlong, now * 1e9))
-            self.slot.set_load(len(self.connections), self.leadership.queue_length())
-            for connection in list(self.connections.values()):
-                deadline: cython.double = connection.deadline
-                if 0.0 < deadline < now:
+        self.service.tell_time(now)
+        if now >= self._next_sweep:
+            self._next_sweep = now + SWEEP
+            self.service.slot.beat(cython.cast(cython.longlong, now * 1e9))
+            self.service.slot.set_load(len(self.service.connections), self.leadership.queue_length())
+            connection: Connection
+            for connection in list(self.service.connections.values()):
+                if 0.0 < connection.deadline < now:
                     connection.on_deadline(now)
         if self.acceptor.paused:
             self.acceptor.tick(now)
-        self._tell_time()
-
-    def _tell_time(self) -> None:
-        second: cython.longlong = cython.cast(cython.longlong, time())
-        if second != self.second:
-            self.second = second
-            self.date = format_date(second)
 
     # Running the application.
 
-    def dispatch(self, seat: Any, exchange: Any) -> None:
+    def dispatch(self, seat: Seat, exchange: Any) -> Any:
         """Have a complete request run: here, on another thread, or later. The leader."""
         leadership = self.leadership
         if seat.is_standby:
             while exchange is not None and leadership.queue_is_full():
-                now: cython.double = monotonic()
+                now: cython.double = clock()
                 self._say_overloaded(now)
-                exchange = exchange.refuse(503, now)
+                exchange.refuse(503, now)
+                exchange = exchange.finish(True)
             if exchange is not None:
                 leadership.offer(exchange)
             return
@@ -263,48 +193,61 @@ class Loop:
             leadership.hand_over(seat)
             self.serve(seat, exchange)
             return
-        slot = self.thread_slots[seat.index]
         turn: cython.int = 0
         while exchange is not None:
             turn += 1
             if turn > TURN:
-                self.resumed.append(exchange)
+                self._resumed.append(exchange)
                 return
             leadership.enter_call()
-            exchange = self._run(exchange, seat, slot)
-            if not leadership.leave_call(seat):
+            good: cython.bint = self._run(exchange, seat)
+            leads: cython.bint = leadership.leave_call(seat)
+            exchange = self._finish(exchange, leads) if good else None
+            if not leads:
                 if exchange is not None:
                     self.serve(seat, exchange)
                 return
 
-    def _say_overloaded(self, now: cython.double) -> None:
-        """Log that requests are refused because the queue is full, at most once a minute."""
-        if now >= self.next_overload_line:
-            self.next_overload_line = now + 60.0
-            log.warning(
-                "Every thread is busy and %d requests wait (max_queue): further ones are answered 503.",
-                self.leadership.queue_length(),
-            )
-
-    def serve(self, seat: Any, exchange: Any) -> None:
+    def serve(self, seat: Seat, exchange: Any) -> Any:
         """Run a complete request, and those behind it on its connection. An application thread that does not lead."""
-        slot = self.thread_slots[seat.index]
         turn: cython.int = 0
         while exchange is not None:
             turn += 1
             if turn > TURN and self.leadership.queue_length():
                 self.leadership.requeue(exchange)
                 return
-            exchange = self._run(exchange, seat, slot)
+            exchange = self._finish(exchange, False) if self._run(exchange, seat) else None
 
-    def _run(self, exchange: Any, seat: Any, slot: Any) -> Any:
+    @cython.cfunc
+    def _run(self, exchange: Any, seat: Seat) -> cython.bint:
+        """Run a request; return False if the server itself failed in it, and the connection was closed."""
+        request: Exchange = exchange
         try:
-            return exchange.run(seat, slot)
+            request.run(seat, self._thread_slots[seat.index])
         except Exception:
-            self._give_up(exchange.connection)
+            self._give_up(request.connection)
+            return False
+        return True
+
+    @cython.cfunc
+    def _finish(self, exchange: Any, is_leader: cython.bint) -> Any:
+        request: Exchange = exchange
+        try:
+            return request.finish(is_leader)
+        except Exception:
+            self._give_up(request.connection)
             return None
 
     def _give_up(self, connection: Any) -> None:
         """Close a connection in whose handling the server itself failed; the others are not to notice."""
         log.exception("Portway failed in the handling of %r and closes the connection; please report this", connection)
         connection.close(True)
+
+    def _say_overloaded(self, now: cython.double) -> None:
+        """Log that requests are refused because the queue is full, at most once a minute."""
+        if now >= self._next_overload_line:
+            self._next_overload_line = now + 60.0
+            log.warning(
+                "Every thread is busy and %d requests wait (max_queue): further ones are answered 503.",
+                self.leadership.queue_length(),
+            )

@@ -21,6 +21,7 @@ from time import monotonic, monotonic_ns
 from typing import Any
 
 from portway.http.limits import Limits
+from portway.net.system import Poller
 from portway.observe.access import AccessLog
 from portway.observe.scoreboard import WorkerState
 from portway.worker.acceptor import Acceptor, listening_socket
@@ -28,6 +29,7 @@ from portway.worker.deadlines import Deadlines
 from portway.worker.leadership import Leadership, Seat
 from portway.worker.local import LocalAnswers
 from portway.worker.loop import Loop
+from portway.worker.service import Service
 from portway.worker.site import Site
 from portway.worker.spec import WorkerSpec
 from portway.wsgi.environ import EnvironBuilder
@@ -60,30 +62,31 @@ class Worker:
         threads = settings.threads
         self._seats = [Seat(index, index == threads) for index in range(threads + 1)]
         self._leadership = Leadership(self._seats[threads], settings.max_queue, self._slot.set_free_threads)
-        self._loop = Loop(
+        poller = Poller()
+        server = b"portway" if settings.server_header else b""
+        self._service = Service(
             leadership=self._leadership,
+            epoll=poller.epoll,
             environ=EnvironBuilder(
                 trusted=TrustedPeers(settings.forwarded_allow_ips),
                 script_name=settings.script_name,
                 multithread=settings.threads > 1,
                 multiprocess=settings.workers > 1,
             ),
-            gateway=Gateway(application, b"portway" if settings.server_header else b""),
+            gateway=Gateway(application, server),
             limits=_limits(settings),
             deadlines=_deadlines(settings),
             slot=self._slot,
-            thread_slots=[self._slot.thread(index) for index in range(threads)],
-            server=b"portway" if settings.server_header else b"",
-            body_memory=512 * 1024,
-            body_directory=None,
-            wake_fd=self._wake_write,
+            server=server,
         )
+        slots = [self._slot.thread(index) for index in range(threads)]
+        self._loop = Loop(self._service, poller, slots, self._wake_write)
         sites = [Site(listening_socket(listener.socket), listener.url) for listener in spec.listeners]
-        self._loop.acceptor = Acceptor(self._loop, sites, settings.worker_connections, self._leave_to_others)
+        self._loop.acceptor = Acceptor(self._service, sites, settings.worker_connections, self._leave_to_others)
         if spec.file_server is not None or settings.health_path:
-            self._loop.local = LocalAnswers(spec.file_server, settings.health_path, self._is_ready)
+            self._service.local = LocalAnswers(spec.file_server, settings.health_path, self._is_ready)
         if spec.logs.access is not None:
-            self._loop.access_log = AccessLog(settings.access_log_format, spec.logs.access.write)
+            self._service.access_log = AccessLog(settings.access_log_format, spec.logs.access.write)
         self._threads: list[threading.Thread] = []
         self._main_left = threading.Event()
         self._quick = False
@@ -204,13 +207,13 @@ class Worker:
 
     def _is_drained(self, now: float) -> bool:
         """Called by the leader in each round of a drain; stops the worker when nothing is left to do."""
-        if (self._loop.connections or not self._loop.acceptor.is_closed) and now < self._drain_until:
+        if (self._service.connections or not self._loop.acceptor.is_closed) and now < self._drain_until:
             return False
-        if self._loop.connections:
+        if self._service.connections:
             log.warning(
                 "Worker %d stops with %d connections open: graceful_timeout (%g s) is over.",
                 os.getpid(),
-                len(self._loop.connections),
+                len(self._service.connections),
                 self._spec.settings.graceful_timeout,
             )
             self._quick = True
@@ -222,7 +225,7 @@ class Worker:
         self._leadership.stop(self._loop.wake)
 
     def _is_ready(self) -> bool:
-        return not self._loop.draining
+        return not self._service.draining
 
     def _leave_to_others(self) -> bool:
         """Tell whether a new connection is better off with another worker: no thread is free here, one is there."""

@@ -1,0 +1,106 @@
+"""What all connections of a worker share: its parts, its limits, the date, and the set of the connections itself.
+
+One Service per worker. The leader changes it; every thread reads it. It decides nothing: worker.loop does.
+"""
+
+from time import time
+from typing import Any
+
+try:
+    import cython
+except ModuleNotFoundError:
+    from portway import _cython as cython
+
+from portway.http.date import format_date
+
+if cython.compiled:
+    from cython.cimports.portway.worker.leadership import Leadership
+else:
+    from portway.worker.leadership import Leadership
+
+
+def is_compiled() -> bool:
+    """Tell whether this module runs compiled."""
+    return bool(cython.compiled)
+
+
+@cython.final
+@cython.cclass
+class Service:
+    """The parts of a worker, as its connections see them.
+
+    leadership: who runs the application. epoll: where connections register. connections: the open ones by descriptor.
+    environ, gateway: portway.wsgi's EnvironBuilder and Gateway. limits, deadlines: of requests; keep_alive and
+    application_timeout are two of the deadlines, in seconds. slot: the worker's place in the scoreboard.
+    server, date: the values of the Server field, b"" for none, and of the Date field of this second.
+    body_memory, body_directory: see portway.wsgi.input.RequestBody. local: portway.worker.local.LocalAnswers, or None
+    where nothing is answered here. access_log: portway.observe.access.AccessLog, or None.
+    draining: the worker has been told to stop, and no response keeps its connection alive.
+    """
+
+    def __init__(
+        self,
+        leadership: Leadership,
+        epoll: Any,
+        environ: Any,
+        gateway: Any,
+        limits: Any,
+        deadlines: Any,
+        slot: Any,
+        server: bytes,
+        body_memory: int = 524288,
+        body_directory: str | None = None,
+    ) -> None:
+        self.leadership = leadership
+        self.epoll = epoll
+        self.connections: dict[int, Any] = {}
+        self.environ = environ
+        self.gateway = gateway
+        self.limits = limits
+        self.deadlines = deadlines
+        self.keep_alive: float = deadlines.keep_alive
+        self.application_timeout: float = deadlines.application
+        self.slot = slot
+        self.server = server
+        self.date = b""
+        self.body_memory = body_memory
+        self.body_directory = body_directory
+        self.local: Any = None
+        self.access_log: Any = None
+        self.draining: bool = False
+        self._request_id: int = 0
+        self._next_second: float = 0.0
+
+    def add(self, connection: Any) -> None:
+        """Take a new connection. The leader."""
+        self.connections[connection.fd] = connection
+        self.slot.add_accepted(1)
+
+    def forget(self, connection: Any) -> Any:
+        """Drop a connection that is about to be closed. Its owner, on any thread."""
+        if self.connections.get(connection.fd) is connection:
+            del self.connections[connection.fd]
+
+    def next_request_id(self) -> cython.longlong:
+        """Number a request; numbers may be skipped, never used twice by one thread."""
+        self._request_id += 1
+        return self._request_id
+
+    def keeps_alive(self) -> cython.bint:
+        """Tell whether responses may keep their connections alive."""
+        return self.keep_alive > 0.0 and not self.draining
+
+    def count_answer(self, status: cython.int, bytes_sent: cython.longlong) -> None:
+        """Count an answer that was given without the application. The owner of the connection."""
+        if status >= 400:
+            self.slot.add_refused()
+        else:
+            self.slot.add_file(bytes_sent)
+
+    def tell_time(self, now: cython.double) -> Any:
+        """Compose the Date field anew when a second has begun; now: the monotonic clock. The leader."""
+        if now >= self._next_second:
+            wall: cython.double = time()
+            second: cython.longlong = cython.cast(cython.longlong, wall)
+            self._next_second = now + (second + 1 - wall)
+            self.date = format_date(second)
