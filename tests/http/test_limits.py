@@ -91,25 +91,25 @@ def trailer_section(size: int) -> bytes:
 
 
 CASES = [
-    (request_line, {"request_line": 40}, 40, 414, "request line longer than its limit"),
-    (field_line, {"field_size": 40}, 40, 431, "field line longer than its limit"),
-    (padded_field_line, {"field_size": 40}, 40, 431, "field line longer than its limit"),
+    (request_line, {"request_line": 40}, 40, 414, "request line longer than 40 bytes"),
+    (field_line, {"field_size": 40}, 40, 431, "field line longer than 40 bytes"),
+    (padded_field_line, {"field_size": 40}, 40, 431, "field line longer than 40 bytes"),
     (field_count, {"fields": 5}, 5, 431, "more than 5 field lines"),
     (dropped_field_count, {"fields": 5}, 5, 431, "more than 5 field lines"),
-    (head, {"head": 96}, 96, 431, "head longer than its limit"),
-    (head_of_a_request_line, {"head": 96}, 96, 431, "head longer than its limit"),
+    (head, {"head": 96}, 96, 431, "head longer than 96 bytes"),
+    (head_of_a_request_line, {"head": 96}, 96, 431, "head longer than 96 bytes"),
     (empty_lines, {"empty_lines": 3}, 3, 400, "too many empty lines before a request line"),
     (empty_lines, {"empty_lines": 0}, 0, 400, "too many empty lines before a request line"),
     (announced_body, {"body": 20}, 20, 413, "announced body larger than 20 bytes"),
     (one_chunk, {"body": 20}, 20, 413, "chunked body larger than 20 bytes"),
     (many_chunks, {"body": 20}, 20, 413, "chunked body larger than 20 bytes"),
-    (chunk_line, {"chunk_line": 30}, 30, 400, "chunk-size line longer than its limit"),
-    (last_chunk_line, {"chunk_line": 30}, 30, 400, "chunk-size line longer than its limit"),
+    (chunk_line, {"chunk_line": 30}, 30, 400, "chunk-size line longer than 30 bytes"),
+    (last_chunk_line, {"chunk_line": 30}, 30, 400, "chunk-size line longer than 30 bytes"),
     (extensions_total, {"chunk_extensions": 30}, 30, 400, "more than 30 bytes of chunk extensions"),
     (trailer_count, {"trailers": 4}, 4, 431, "more than 4 trailer field lines"),
     (trailer_count, {"trailers": 0}, 0, 431, "more than 0 trailer field lines"),
-    (trailer_line, {"field_size": 40}, 40, 431, "trailer field line longer than its limit"),
-    (trailer_section, {"head": 80}, 80, 431, "trailer section longer than its limit"),
+    (trailer_line, {"field_size": 40}, 40, 431, "trailer field line longer than 40 bytes"),
+    (trailer_section, {"head": 80}, 80, 431, "trailer section longer than 80 bytes"),
 ]
 
 
@@ -161,7 +161,7 @@ def test_the_head_bounds_lines_without_a_limit(
 ) -> None:
     bounds = replace(Limits(), head=1000, **limits)
     requests, ending = run(RequestParser(bounds), [make(1001)], False)
-    assert (requests, ending) == ([], f"{status} head longer than its limit")
+    assert (requests, ending) == ([], f"{status} head longer than 1000 bytes")
 
 
 def test_a_line_without_end_is_refused_when_it_is_too_long_and_not_before(run: Callable[..., Any]) -> None:

@@ -105,7 +105,9 @@ class ChunkedDecoder:
     _left: cython.Py_ssize_t  # bytes of the current chunk that are still to come
     _room: cython.Py_ssize_t  # bytes that the body may still have
     _extension_room: cython.Py_ssize_t
-    _trailer_room: cython.Py_ssize_t
+    _line_room: (
+        cython.Py_ssize_t
+    )  # bytes that lines may still have; bounds the trailer section
     _lines: cython.Py_ssize_t  # trailer field lines so far
     _max_body: cython.Py_ssize_t
     _max_line: cython.Py_ssize_t
@@ -133,7 +135,7 @@ class ChunkedDecoder:
         self._left = 0
         self._room = self._max_body
         self._extension_room = self._max_extensions
-        self._trailer_room = self._max_section
+        self._line_room = _UNLIMITED
         self._lines = 0
 
     def decode(self, data: bytes, position: cython.Py_ssize_t) -> bytes | Event:
@@ -154,7 +156,11 @@ class ChunkedDecoder:
                 if self._left > self._room:
                     raise RemoteProtocolError(413, f"chunked body larger than {self._max_body} bytes")
                 self._room -= self._left
-                self._state = DATA if self._left else TRAILERS
+                if self._left:
+                    self._state = DATA
+                else:
+                    self._state = TRAILERS
+                    self._line_room = self._max_section
             elif self._state == DATA:
                 if self._left:
                     return self._take(data)
@@ -164,7 +170,7 @@ class ChunkedDecoder:
             else:
                 return NEED_DATA
         while True:
-            line = self._trailer_line(data)
+            line = self._line(data, self._max_field_size, 431, "trailer field line")
             if line is None:
                 return NEED_DATA
             if not line:
@@ -178,7 +184,8 @@ class ChunkedDecoder:
     def _line(self, data: bytes, limit: cython.Py_ssize_t, status: cython.int, what: str) -> object:
         """Consume and return a line without its CRLF, None when it is not complete.
 
-        Raises for a line that is or will be longer than `limit` before anything in it is looked at.
+        Raises for a line that is or will be longer than `limit`, or than the trailer section has room for,
+        before anything in it is looked at.
         """
         start: cython.Py_ssize_t = self.position
         end: cython.Py_ssize_t = data.find(b"\n", start + self._scanned)
@@ -189,14 +196,17 @@ class ChunkedDecoder:
         returned: cython.bint = end > start and data[end - 1] == 0x0D
         if returned:
             end -= 1
-        if end - start > limit:
-            raise RemoteProtocolError(status, f"{what} longer than its limit")
+        if end - start > limit or end - start + 2 > self._line_room:
+            if limit + 2 > self._line_room:
+                what, limit = "trailer section", self._max_section
+            raise RemoteProtocolError(status, f"{what} longer than {limit} bytes")
         if not complete:
             return None
         if not returned:
             raise RemoteProtocolError(400, f"{what} ends with a bare LF")
         self._scanned = 0
         self.position = end + 2
+        self._line_room -= end + 2 - start
         return data[start:end]
 
     @cython.cfunc
@@ -254,18 +264,6 @@ class ChunkedDecoder:
             return 0
         self.position = start + 2
         return 1
-
-    @cython.cfunc
-    def _trailer_line(self, data: bytes) -> object:
-        """Consume and return a line of the trailer section, which is bounded as a head is."""
-        start: cython.Py_ssize_t = self.position
-        line: object
-        if self._trailer_room - 2 < self._max_field_size:
-            line = self._line(data, self._trailer_room - 2, 431, "trailer section")
-        else:
-            line = self._line(data, self._max_field_size, 431, "trailer field line")
-        self._trailer_room -= self.position - start
-        return line
 
     @cython.cfunc
     def _read_trailer(self, line: bytes) -> object:

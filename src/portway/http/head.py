@@ -244,9 +244,9 @@ class HeadReader:
         if returned:
             end -= 1
         if end - start > limit or end - start + 2 > self._room:
-            raise RemoteProtocolError(
-                status, f"{what if limit + 2 <= self._room else 'head'} longer than its limit"
-            )
+            if limit + 2 > self._room:
+                what, limit = "head", self._max_head
+            raise RemoteProtocolError(status, f"{what} longer than {limit} bytes")
         if not complete:
             return -1
         if not returned:
