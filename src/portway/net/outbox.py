@@ -11,7 +11,6 @@ import socket
 import tempfile
 import threading
 from collections import deque
-from typing import IO
 
 #: Bytes that an outbox keeps in memory before it writes to a temporary file.
 MEMORY = 1 << 20
@@ -55,7 +54,8 @@ class Outbox:
         self._low_water = low_water
         self._in_memory = 0
         self._parts: deque[memoryview | FilePart] = deque()
-        self._spool: IO[bytes] | None = None
+        # The temporary file that is written to, -1 for none, and how far.
+        self._spool = -1
         self._spool_end = 0
         self._changed = threading.Condition(threading.Lock())
 
@@ -90,9 +90,12 @@ class Outbox:
             self.size += count
 
     def _put_on_disk(self, data: bytes | memoryview, count: int) -> None:
-        if self._spool is None:
-            self._spool = tempfile.TemporaryFile(prefix="portway-", buffering=0)
-        fd = self._spool.fileno()
+        if self._spool_end >= self._high_water:
+            self._leave_spool()
+        if self._spool < 0:
+            with tempfile.TemporaryFile(prefix="portway-", buffering=0) as file:
+                self._spool = os.dup(file.fileno())
+        fd = self._spool
         view = memoryview(data)
         written = 0
         while written < count:
@@ -104,6 +107,21 @@ class Outbox:
             self._parts.append(FilePart(fd, self._spool_end, count, False))
         self._spool_end += count
 
+    def _leave_spool(self) -> None:
+        """Write to another file from here on: one that is never read to its end would grow for ever."""
+        for part in reversed(self._parts):
+            if isinstance(part, FilePart) and part.fd == self._spool:
+                # The last that reads from it closes it.
+                part.owned = True
+                self._spool = -1
+                self._spool_end = 0
+                return
+        self._empty_spool()
+
+    def _empty_spool(self) -> None:
+        os.ftruncate(self._spool, 0)
+        self._spool_end = 0
+
     def flush(self, sock: socket.socket) -> int:
         """Send what the socket takes; return how many bytes that was. The leader, or the owner of the connection.
 
@@ -112,9 +130,8 @@ class Outbox:
         with self._changed:
             sent = self._send(sock)
             self.size -= sent
-            if not self._parts and self._spool is not None:
-                self._spool.truncate(0)
-                self._spool_end = 0
+            if self._spool_end and not self._parts:
+                self._empty_spool()
             if self.size <= self._low_water:
                 self._changed.notify_all()
             return sent
@@ -161,7 +178,8 @@ class Outbox:
                     part.close()
             self._parts.clear()
             self.size = self._in_memory = 0
-            if self._spool is not None:
-                self._spool.close()
-                self._spool = None
+            if self._spool >= 0:
+                os.close(self._spool)
+                self._spool = -1
+                self._spool_end = 0
             self._changed.notify_all()
