@@ -219,6 +219,16 @@ def test_after_the_file_comes_memory_again_in_order(pair, outbox):
     assert pump(box, pair) == b"".join(pieces)
 
 
+def test_what_was_sent_leaves_its_room_in_memory_to_what_comes(pair, outbox, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "no such folder"))
+    box = outbox(memory=10_000)
+    for _ in range(10):
+        box.put(bytes(9_000))
+        assert len(pump(box, pair)) == 9_000
+    with pytest.raises(FileNotFoundError):
+        box.put(bytes(10_001))
+
+
 def spooled(tmp_path):
     """Return the bytes on disk of the unnamed files below a folder that this process has open."""
     total = 0
