@@ -20,6 +20,11 @@ from posts.rendering.pipeline import FORMATS, Rendered, render
 
 # Words a reader takes in per minute.
 READING_SPEED = 230
+# What pages show of a post beside its text, and no more: neither its source nor the author's password.
+LISTED_FIELDS = (
+    *("slug", "title", "excerpt", "format", "words", "content_hash", "status", "published_at", "updated_at"),
+    *("author__username", "author__first_name", "author__last_name"),
+)
 RENDERED_FIELDS = ("html", "text", "excerpt", "words", "content_hash")
 ATTACHMENT_TYPES = ["avif", "gif", "jpeg", "jpg", "pdf", "png", "svg", "txt", "webp", "zip"]
 
@@ -76,13 +81,13 @@ class PostQuerySet(models.QuerySet):
         """When the next scheduled post appears; None if none is scheduled."""
         return self.scheduled(now).aggregate(models.Min("published_at"))["published_at__min"]
 
-    def for_page(self) -> Self:
-        """Posts with all that a post's own page shows: one query, and one for the tags."""
-        return self.select_related("author").prefetch_related("tags").defer("source", "text")
-
     def for_list(self) -> Self:
         """Posts with what a list of posts shows: one query, and one for the tags."""
-        return self.for_page().defer("source", "text", "html")
+        return self.select_related("author").prefetch_related("tags").only(*LISTED_FIELDS)
+
+    def for_page(self) -> Self:
+        """Posts with all that a post's own page shows: one query, and one for the tags."""
+        return self.for_list().only(*LISTED_FIELDS, "html")
 
 
 class Post(models.Model):

@@ -261,6 +261,10 @@ A paragraph that says enough about the *post* to stand for it.[^1] And on.
     assert rendered.text.split("\n") == ["Heading", "Short.", rendered.excerpt, "one", "two", "Note."]
 
 
+def test_an_excerpt_does_not_promise_what_is_left_out():
+    assert render("It is like this:\n\n    code", "markdown").excerpt == "It is like this…"
+
+
 def test_a_long_excerpt_ends_with_a_word():
     excerpt = render("many words, " * 50, "markdown").excerpt
     assert excerpt.endswith("words…")

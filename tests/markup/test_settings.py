@@ -1,9 +1,12 @@
 """The settings as a process meets them: from its environment."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
+SITE = Path(__file__).resolve().parents[2] / "markup"
 KEY = "a-key-for-tests-that-is-long-enough-and-has-many-signs-0123456789"
 SHOW = """
 import json, sys
@@ -183,3 +186,11 @@ connection.close()
 """
     done = run_site("-c", code, DJANGO_SECRET_KEY=KEY, DJANGO_SETTINGS_MODULE="markup.settings")
     assert done.stdout.split() == ["wal", "1", "20000", "IMMEDIATE"], done.stderr
+
+
+def test_the_readme_names_every_variable():
+    source = (SITE / "markup/settings.py").read_text(encoding="utf-8")
+    read = set(re.findall(r'env\.[a-z_]+\(\s*"([A-Z_]+)"', source))
+    assert len(read) == 15
+    table = (SITE / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `([A-Z_]+)` \|", table, re.MULTILINE)) == read

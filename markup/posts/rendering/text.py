@@ -96,5 +96,5 @@ def excerpt_of(html: str) -> str:
     if not text:
         text = " ".join(text for _, text in blocks)
     if len(text) <= EXCERPT:
-        return text
+        return text[:-1] + "…" if text.endswith(":") else text
     return text[:EXCERPT].rpartition(" ")[0].rstrip(" ,;:.–—-") + "…"
