@@ -177,6 +177,32 @@ def test_the_length_comes_before_the_content(run: Callable[..., Any]) -> None:
     assert run(RequestParser(limits), [HEAD + b"A" + b"\0" * 20 + b"\n"], False)[1].startswith("431 ")
 
 
+@pytest.mark.parametrize(
+    "size", [b"1000000000000000", b"4000000000000001", b"ffffffffffffffff", b"8000000000000000"]
+)
+def test_a_chunk_can_be_too_large_for_no_limit(size: bytes, run: Callable[..., Any]) -> None:
+    requests, ending = run(RequestParser(Limits(body=0)), [CHUNKED + size + b"\r\nx"], False)
+    assert ending.startswith("413 chunked body larger than")
+    assert requests[0]["body"] == b""
+
+
+@pytest.mark.parametrize(
+    "length", [b"1" + b"0" * 18, b"9223372036854775808", b"18446744073709551621", b"9" * 60]
+)
+def test_a_length_can_be_too_large_for_no_limit(length: bytes, run: Callable[..., Any]) -> None:
+    wire = HEAD + b"Content-Length: " + length + b"\r\n\r\n"
+    assert run(RequestParser(Limits(body=0)), [wire], False)[1].startswith("413 announced body larger than")
+
+
+def test_a_large_length_needs_no_limit(run: Callable[..., Any]) -> None:
+    wire = HEAD + b"Content-Length: 999999999999999999\r\n\r\nx"
+    requests, ending = run(RequestParser(Limits(body=0)), [wire], False)
+    assert (requests[0]["content_length"], requests[0]["body"], ending) == (10**18 - 1, b"x", "need data")
+    wire = CHUNKED + b"0ffffffffffffff\r\nx"
+    requests, ending = run(RequestParser(Limits(body=0)), [wire], False)
+    assert (requests[0]["body"], ending) == (b"x", "need data")
+
+
 def test_limits_are_for_each_request_anew(run: Callable[..., Any]) -> None:
     head = CHUNKED.replace(b" / ", b" /long-enough-for-the-least-head ")
     wire = head + b"1;aa\r\nx\r\n0\r\nA: b\r\n\r\n"

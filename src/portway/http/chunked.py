@@ -105,9 +105,7 @@ class ChunkedDecoder:
     _left: cython.Py_ssize_t  # bytes of the current chunk that are still to come
     _room: cython.Py_ssize_t  # bytes that the body may still have
     _extension_room: cython.Py_ssize_t
-    _line_room: (
-        cython.Py_ssize_t
-    )  # bytes that lines may still have; bounds the trailer section
+    _line_room: cython.Py_ssize_t  # bytes that lines may still have; bounds the trailer section
     _lines: cython.Py_ssize_t  # trailer field lines so far
     _max_body: cython.Py_ssize_t
     _max_line: cython.Py_ssize_t
