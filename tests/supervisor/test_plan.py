@@ -29,7 +29,7 @@ FAILED = Failure("load", "It does not import.")
 
 
 def drain(nr):
-    return Drain(nr, NOW + 30.0)
+    return Drain(nr, NOW + 30.0 + QUICK)
 
 
 # fmt: off

@@ -199,7 +199,7 @@ def _stop(children: Children, wanted: Wanted, now: float) -> list[Action]:
         if wanted.stop is Stop.QUICK and child.phase not in (Phase.QUITTING, Phase.KILLED):
             actions.append(Quit(child.nr, now + QUICK))
         elif child.phase in LIVE:
-            actions.append(Drain(child.nr, now + wanted.graceful_timeout))
+            actions.append(Drain(child.nr, _drain_limit(wanted, now)))
     for mold in children.molds.values():
         if mold.phase is Phase.READY:
             actions.append(EndMold(mold.generation, now + QUICK))
@@ -288,7 +288,7 @@ def _drain(children: Children, wanted: Wanted, now: float) -> list[Action]:
     useful = [child for child in outdated if child.phase is Phase.READY]
     leaving += [child for child in outdated if child.phase is not Phase.READY]
     leaving += useful[: max(0, len(useful) - needed)]
-    return [Drain(child.nr, now + wanted.graceful_timeout) for child in leaving if child.pid]
+    return [Drain(child.nr, _drain_limit(wanted, now)) for child in leaving if child.pid]
 
 
 def _overdue(children: Children, wanted: Wanted, now: float) -> list[Action]:
@@ -308,6 +308,11 @@ def _overdue(children: Children, wanted: Wanted, now: float) -> list[Action]:
         elif _is_stuck(mold.generation, children.workers.values(), now):
             actions.append(KillMold(mold.generation, f"it did not fork a worker within {FORK_LIMIT:.0f} s"))
     return actions
+
+
+def _drain_limit(wanted: Wanted, now: float) -> float:
+    """Return when a draining worker is killed: it gives up by itself first, and says what it left."""
+    return now + wanted.graceful_timeout + QUICK
 
 
 def _is_stuck(generation: int, workers: Iterable[Child], now: float) -> bool:

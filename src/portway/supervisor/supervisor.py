@@ -166,11 +166,15 @@ class Supervisor:
 
     def _turn(self) -> None:
         now = monotonic()
-        # What a child said before it died is in the inbox by the time that its death is known.
+        # Before reaping: the signal of a death that comes later stays in the queue and ends the next wait at
+        # once.
+        numbers = self._signals.take()
+        # Before the messages: what a child said before it died is in the inbox by the time that its death is
+        # known.
         deaths = _reap()
         for message in self._inbox.take():
             self._receive(message, now)
-        for number in self._signals.take():
+        for number in numbers:
             getattr(self, f"on_{signals.MEANINGS[number]}")(number)
         for pid, how in deaths:
             self._note_death(pid, how, now)

@@ -1,0 +1,187 @@
+"""The whole server as people start it: `python -m portway` with flags, and clients that talk to it."""
+
+import http.client
+import os
+import re
+import socket
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+APPS = Path(__file__).parent / "apps"
+
+
+@dataclass
+class Answer:
+    """A response as a client saw it."""
+
+    status: int
+    headers: dict
+    body: bytes
+
+    @property
+    def text(self):
+        return self.body.decode()
+
+
+class Server:
+    """A running server: where it is, what it logs, and how to ask it. The rest is that of `ServerProcess`."""
+
+    def __init__(self, process, folder):
+        self._process = process
+        self.folder = folder
+        self.url = None
+        self.port = None
+
+    def __getattr__(self, name):
+        return getattr(self._process, name)
+
+    def wait_until_ready(self):
+        """Wait until the server reports where it listens, and that it serves."""
+        self.url = self.wait_for_log(r"Listening on ([^\s,]+)")[1]
+        self.wait_for_log("Stop with")
+        found = re.fullmatch(r"http://.*:(\d+)", self.url)
+        self.port = int(found[1]) if found else None
+        return self
+
+    def connect(self):
+        """Open a connection to the first address."""
+        if self.port is None:
+            client = socket.socket(socket.AF_UNIX)
+            client.connect(self.url.removeprefix("unix:").replace("\\0", "\0"))
+        else:
+            host = self.url.removeprefix("http://").rpartition(":")[0].strip("[]")
+            client = socket.create_connection((host, self.port))
+        client.settimeout(30)
+        return client
+
+    def get(self, path="/", method="GET", body=None, headers=(), client=None):
+        """Send a request, on a connection of its own unless one is given, and return the answer."""
+        connection = http.client.HTTPConnection("127.0.0.1")
+        connection.sock = client or self.connect()
+        try:
+            connection.request(method, path, body, dict(headers))
+            response = connection.getresponse()
+            return Answer(response.status, dict(response.getheaders()), response.read())
+        finally:
+            if client is None:
+                connection.close()
+
+
+@pytest.fixture
+def serve(launch, tmp_path):
+    """Return a function that starts a server: `serve("hello:application", "--workers", 2)`.
+
+    It listens on a free port of the loopback interface unless the flags say where, runs in the folder of the
+    sample applications unless `cwd` is given, and is ready when the call returns unless `ready` is False.
+    Other keywords are for the environment.
+    """
+
+    def serve(application, *flags, cwd=APPS, ready=True, **env):
+        arguments = ["-m", "portway", *flags]
+        if not {"--bind", "-b", "--help", "--version"} & set(flags):
+            arguments += ["--bind", "127.0.0.1:0"]
+        if application is not None:
+            arguments.append(application)
+        server = Server(launch(*arguments, cwd=cwd, **{"GUNICORN_CMD_ARGS": "", **env}), Path(cwd))
+        return server.wait_until_ready() if ready else server
+
+    return serve
+
+
+@pytest.fixture
+def project(tmp_path):
+    """Return a function that writes a module into a folder of the test's own, and returns the folder."""
+    folder = tmp_path / "project"
+
+    def project(source, name="app.py"):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        before = path.stat().st_mtime_ns if path.exists() else 0
+        path.write_text(source)
+        if path.stat().st_mtime_ns // 10**9 == before // 10**9:
+            # The import system tells versions of a file apart by the second and the size.
+            os.utime(path, ns=(0, before + 10**9))
+        return folder
+
+    return project
+
+
+@dataclass
+class Load:
+    """Clients that keep asking, each on a connection that it keeps, and what became of their requests.
+
+    A connection may be closed between two requests, and a client that has sent one meanwhile sends it again
+    (RFC 9112 section 9.3.1); all else that is not a whole, right answer is a failure.
+    """
+
+    server: Server
+    path: str = "/"
+    clients: int = 8
+    answered: int = 0
+    closed: int = 0
+    bodies: set = field(default_factory=set)
+    failures: list = field(default_factory=list)
+
+    def __enter__(self):
+        self._stop = threading.Event()
+        self._changed = threading.Condition()
+        self._threads = [threading.Thread(target=self._run) for _ in range(self.clients)]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *exception):
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(60)
+            assert not thread.is_alive()
+
+    def wait_for(self, more):
+        """Wait until so many more requests were answered, or one has failed."""
+        with self._changed:
+            until = self.answered + more
+            assert self._changed.wait_for(lambda: self.failures or self.answered >= until, 60), self
+
+    def _run(self):
+        client, used = None, False
+        while not self._stop.is_set() and not self.failures:
+            try:
+                if client is None:
+                    client, used = self.server.connect(), False
+                answer = self.server.get(self.path, client=client)
+            except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError) as error:
+                client.close()
+                client = None
+                with self._changed:
+                    if used:
+                        self.closed += 1
+                    else:
+                        self.failures.append(error)
+                    self._changed.notify_all()
+                continue
+            except Exception as error:
+                with self._changed:
+                    self.failures.append(error)
+                    self._changed.notify_all()
+                break
+            used = True
+            with self._changed:
+                self.answered += 1
+                self.bodies.add(answer.body)
+                if answer.status != 200:
+                    self.failures.append(answer)
+                self._changed.notify_all()
+            if answer.headers.get("Connection") == "close":
+                client.close()
+                client = None
+        if client is not None:
+            client.close()
+
+
+@pytest.fixture
+def load():
+    """Return the class of clients that keep asking."""
+    return Load
