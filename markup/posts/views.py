@@ -77,7 +77,9 @@ def tag_list(request: HttpRequest) -> HttpResponse:
     """Every tag that readers can find a post under, with the number of its posts."""
     now = timezone.now()
     visible = Post.objects.published(now).values("pk")
-    tags = Tag.objects.annotate(count=Count("posts", filter=Q(posts__in=visible))).filter(count__gt=0)
+    # Said again because Django leaves a model's own order out of queries that count.
+    counted = Tag.objects.annotate(count=Count("posts", filter=Q(posts__in=visible))).filter(count__gt=0)
+    tags = counted.order_by(*Tag._meta.ordering)
     shown = [(tag.slug, tag.name, tag.count) for tag in tags]
     return conditional(
         request,

@@ -30,7 +30,8 @@ SCRATCH = tempfile.TemporaryDirectory(prefix="markup-")
 ENVIRONMENT = {
     "DJANGO_SETTINGS_MODULE": "markup.settings",
     "DJANGO_SECRET_KEY": "a-key-for-tests-that-is-long-enough-and-has-many-signs-0123456789",
-    "DATABASE_URL": "sqlite://:memory:",
+    # The same tests run on PostgreSQL: MARKUP_TEST_DATABASE_URL=postgres://...
+    "DATABASE_URL": os.environ.get("MARKUP_TEST_DATABASE_URL", "sqlite://:memory:"),
     "DJANGO_STATIC_ROOT": f"{SCRATCH.name}/static",
     "DJANGO_MEDIA_ROOT": f"{SCRATCH.name}/media",
 }
