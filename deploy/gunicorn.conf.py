@@ -14,8 +14,8 @@ bind = "127.0.0.1:8000"
 # Connections that may wait to be accepted; the kernel's net.core.somaxconn is a bound too.
 backlog = 2048
 
-# A worker for each CPU, two at least, so that one of them can be replaced. (2 x cores) + 1, as guides have it,
-# is the upper bound, not where to start: each is a copy of the site in memory, and has threads.
+# A worker for each CPU, two at least, so that one of them can be replaced. (2 x cores) + 1, as guides have
+# it, is the upper bound, not where to start: each is a copy of the site in memory, and has threads.
 workers = int(os.environ.get("WEB_CONCURRENCY") or max(2, len(os.sched_getaffinity(0))))
 # Threads in each, so that a request that waits for the database stops no other. Each is also a database
 # connection: workers x threads must stay below what the database allows.

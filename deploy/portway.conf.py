@@ -9,8 +9,8 @@ shows the rest. After a change: `systemctl reload portway`. Gunicorn's own file 
 # The application. Without this line Portway finds the project by its manage.py.
 wsgi_app = "markup.wsgi:application"
 
-# Where Nginx finds the server: `server` in the upstream of nginx.conf. Where portway.socket is in use, systemd
-# has opened the socket already, and this line has no say.
+# Where Nginx finds the server: `server` in the upstream of nginx.conf. Where portway.socket is in use,
+# systemd has opened the socket already, and this line has no say.
 bind = ["127.0.0.1:8000"]
 
 # Workers: one for each CPU that the cgroup grants, fewer where memory is short. A number here overrides that;
