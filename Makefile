@@ -8,7 +8,7 @@ PYTHON ?= python3
 BASE_PYTHON := $(notdir $(PYTHON))
 VENV ?= .venv$(if $(filter-out python3,$(BASE_PYTHON)),-$(BASE_PYTHON))
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 COMPILER := $(firstword $(foreach cc,$(CC) cc gcc clang,$(shell command -v $(cc) 2>/dev/null)))
 
 PORT ?= 8000
@@ -85,7 +85,7 @@ superuser: $(VENV)/.markup markup/var/secret_key ## make an author who may use t
 
 test: $(VENV)/.test ## build, then run every test that needs nothing beyond pip (PYTEST_ARGS=)
 	@$(BIN)/portway --version
-	@$(BIN)/python -m pytest -m 'not chain' $(PYTEST_ARGS)
+	@$(BUILD_ENV) $(BIN)/python -m pytest -m 'not chain' $(PYTEST_ARGS)
 
 test-uncompiled: $(VENV)/.test
 	@PORTWAY_NO_EXTENSIONS=1 $(BIN)/portway --version

@@ -43,6 +43,7 @@ if not NONE and COMPILED:
             for name in COMPILED
         ],
         build_dir="build/cython",
+        nthreads=os.cpu_count() or 1,
         include_path=["src"],
         compiler_directives={
             "language_level": 3,
@@ -54,4 +55,4 @@ if not NONE and COMPILED:
         },
     )
 
-setup(ext_modules=extensions)
+setup(ext_modules=extensions, options={"build_ext": {"parallel": os.cpu_count()}})

@@ -222,7 +222,7 @@ def test_a_path_outside_the_script_name_is_not_found(start_worker):
     assert client.get("/other")[0] == 404
 
 
-def test_the_access_log_has_a_line_for_every_answer(start_worker, tmp_path):
+def test_the_access_log_has_a_line_for_every_answer(start_worker, tmp_path, eventually):
     log = tmp_path / "access.log"
     (tmp_path / "root").mkdir()
     (tmp_path / "root" / "a.txt").write_text("file")
@@ -242,7 +242,7 @@ def test_the_access_log_has_a_line_for_every_answer(start_worker, tmp_path):
     client.send(b"GET / HTTP/9.9\r\n\r\n")
     client.response()
     client.is_closed()
-    lines = log.read_text().splitlines()
+    lines = eventually(lambda: len(log.read_text().splitlines()) == 4 and log.read_text().splitlines())
     assert lines[0] == "GET /one 200 8"
     assert lines[1] == "GET /static/a.txt 200 4"
     assert lines[2].startswith("GET /raise 500 ")
@@ -266,3 +266,22 @@ def test_usr1_opens_the_log_again(start_worker, tmp_path, eventually):
 def test_what_the_worker_prints_is_its_messages(start_worker):
     worker = start_worker("applications:hello")
     assert all(json.loads(line) for line in worker.lines)
+
+
+def test_the_access_log_names_the_client_behind_a_trusted_proxy_for_files_too(start_worker, tmp_path, eventually):
+    log = tmp_path / "access.log"
+    (tmp_path / "a.txt").write_text("file")
+    worker = start_worker(
+        "applications:routes", "--access-logfile", str(log), "--access-logformat", "%(h)s %(U)s", "--static", f"/static/={tmp_path}"
+    )
+    client = worker.client()
+    client.get("/static/a.txt", "X-Forwarded-For: 192.0.2.7")
+    client.get("/page", "X-Forwarded-For: 192.0.2.8")
+    lines = ["192.0.2.7 /static/a.txt", "192.0.2.8 /page"]
+    eventually(lambda: log.read_text().splitlines() == lines)
+
+
+def test_without_keep_alive_every_response_says_close(start_worker):
+    client = start_worker("applications:hello", "--keep-alive", "0").client()
+    assert client.get("/")[1]["connection"] == "close"
+    assert client.is_closed()

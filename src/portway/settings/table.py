@@ -142,8 +142,7 @@ class Settings:
 
     timeout: float = setting(
         TIMES, kinds.seconds(0, 86400), 30,
-        "How long the application may take for a request before the client is answered 504, and a worker may "
-        "show no sign of life before it is replaced; 0 is for ever.",
+        "How long the application may take for a request before the client is answered 504; 0 is for ever.",
         "-t", "--timeout")
     graceful_timeout: float = setting(
         TIMES, kinds.seconds(0, 86400), 30,

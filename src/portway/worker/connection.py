@@ -403,14 +403,17 @@ class Connection(Transport):
         self.served += 1
         service.count_answer(response.status_code, len(response.body) + response.count)
         if service.access_log is not None:
-            size = len(response.body) + response.count
-            record = local_record(self.peer, request, response.status_code, response.fields, size, time())
-            service.access_log.log(record)
+            self.log_answer(request, response.status_code, response.fields, len(response.body) + response.count)
         if keep_alive:
             self.parser.start_next_cycle()
         else:
             self.close_after = True
             self.unread = request.has_body
+
+    def log_answer(self, request: Any, status: int, fields: bytes, body_bytes: int) -> None:
+        """Write the access log's line of a request that was answered without the application."""
+        address = self.service.trusted.address_of(self.peer, () if request is None else request.fields)
+        self.service.access_log.log(local_record(address, request, status, fields, body_bytes, time()))
 
     @cython.cfunc
     def _refuse(self, error: Any, now: cython.double) -> Any:
@@ -426,8 +429,7 @@ class Connection(Transport):
         self.close_after = True
         service.count_answer(status, 0)
         if service.access_log is not None:
-            request = None if exchange is None else exchange.request
-            service.access_log.log(local_record(self.peer, request, status, b"", 0, time()))
+            self.log_answer(None if exchange is None else exchange.request, status, b"", 0)
         try:
             self.transmit(error_page(status, False, service.date, service.server))
         except ClientDisconnected:

@@ -19,7 +19,6 @@ except ModuleNotFoundError:
 from portway.http.errors import RemoteProtocolError
 from portway.http.response import error_page
 from portway.observe.access import AccessRecord
-from portway.worker.replies import local_record
 from portway.wsgi.sink import ClientDisconnected
 
 if cython.compiled:
@@ -120,7 +119,7 @@ class Exchange:
         service.count_answer(status, 0)
         self.ended = now
         if service.access_log is not None:
-            service.access_log.log(local_record(connection.peer, self.request, status, b"", 0, time()))
+            connection.log_answer(self.request, status, b"", 0)
         self.drop()
         extra = RETRY_AFTER if status == 503 else ()
         page = error_page(status, False, service.date, service.server, self.request.method == "HEAD", extra)

@@ -63,12 +63,13 @@ class Worker:
         self._seats = [Seat(index, index == threads) for index in range(threads + 1)]
         self._leadership = Leadership(self._seats[threads], settings.max_queue, self._slot.set_free_threads)
         poller = Poller()
+        trusted = TrustedPeers(settings.forwarded_allow_ips)
         server = b"portway" if settings.server_header else b""
         self._service = Service(
             leadership=self._leadership,
             epoll=poller.epoll,
             environ=EnvironBuilder(
-                trusted=TrustedPeers(settings.forwarded_allow_ips),
+                trusted=trusted,
                 script_name=settings.script_name,
                 multithread=settings.threads > 1,
                 multiprocess=settings.workers > 1,
@@ -77,6 +78,7 @@ class Worker:
             limits=_limits(settings),
             deadlines=_deadlines(settings),
             slot=self._slot,
+            trusted=trusted,
             server=server,
         )
         slots = [self._slot.thread(index) for index in range(threads)]

@@ -34,10 +34,10 @@ def file_head(
     )
 
 
-def local_record(peer: Any, request: Any, status: int, fields: bytes, body_bytes: int, now: float) -> AccessRecord:
+def local_record(address: str, request: Any, status: int, fields: bytes, body_bytes: int, now: float) -> AccessRecord:
     """Return the access log's record of a request that was answered without the application.
 
-    peer: as the socket gives it. request: None where no request could be read. fields: header lines of the response.
+    address: the client's. request: None where no request could be read. fields: header lines of the response.
     now: seconds since the epoch.
     """
     return AccessRecord(
@@ -48,7 +48,7 @@ def local_record(peer: Any, request: Any, status: int, fields: bytes, body_bytes
         http_minor=request.http_minor if request is not None else 1,
         status=status,
         body_bytes=body_bytes,
-        remote_addr=str(peer[0]) if isinstance(peer, tuple) else "",
+        remote_addr=address,
         fields=request.fields if request is not None else (),
         response_fields=_pairs(fields),
         environ=None,

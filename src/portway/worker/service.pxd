@@ -16,6 +16,7 @@ cdef class Service:
     cdef readonly double keep_alive
     cdef readonly double application_timeout
     cdef readonly WorkerSlot slot
+    cdef readonly object trusted
     cdef readonly bytes server
     cdef readonly bytes date
     cdef readonly object body_memory

@@ -32,6 +32,7 @@ class Service:
     leadership: who runs the application. epoll: where connections register. connections: the open ones by descriptor.
     environ, gateway: portway.wsgi's EnvironBuilder and Gateway. limits, deadlines: of requests; keep_alive and
     application_timeout are two of the deadlines, in seconds. slot: the worker's place in the scoreboard.
+    trusted: portway.wsgi.proxy.TrustedPeers.
     server, date: the values of the Server field, b"" for none, and of the Date field of this second.
     body_memory, body_directory: see portway.wsgi.input.RequestBody. local: portway.worker.local.LocalAnswers, or None
     where nothing is answered here. access_log: portway.observe.access.AccessLog, or None.
@@ -47,6 +48,7 @@ class Service:
         limits: Any,
         deadlines: Any,
         slot: Any,
+        trusted: Any,
         server: bytes,
         body_memory: int = 524288,
         body_directory: str | None = None,
@@ -61,6 +63,7 @@ class Service:
         self.keep_alive: float = deadlines.keep_alive
         self.application_timeout: float = deadlines.application
         self.slot = slot
+        self.trusted = trusted
         self.server = server
         self.date = b""
         self.body_memory = body_memory

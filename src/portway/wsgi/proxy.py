@@ -131,6 +131,19 @@ class TrustedPeers:
                 self._clients[forwarded_for] = client
         return client
 
+    def address_of(self, peer: object, fields: Iterable[tuple[str, str]]) -> str:
+        """Return the client's address for a log: REMOTE_ADDR as environ would have it.
+
+        peer: the other end of the connection as the socket module has it. fields: (name in lower case, value) of the
+        request.
+        """
+        address = str(peer[0]) if isinstance(peer, tuple) else ""
+        if self.trusts(address):
+            forwarded = [value for name, value in fields if name == "x-forwarded-for"]
+            if forwarded:
+                return self.client(",".join(forwarded)).address or address
+        return address
+
     def _walk(self, forwarded_for: str) -> Client:
         client = Client("", "", 0)
         hops = 0
