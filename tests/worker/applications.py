@@ -28,11 +28,26 @@ def routes(environ, start_response):
         body = f"{path[8:]} {threading.current_thread().name}".encode()
     elif path == "/block":
         # Until a file of this name exists, or for a minute: the test says how long the application takes.
-        name = environ["QUERY_STRING"]
-        deadline = time.monotonic() + 60
-        while not os.path.exists(name) and time.monotonic() < deadline:
-            time.sleep(0.002)
+        wait_for_file(environ["QUERY_STRING"])
         body = b"released"
+    elif path.startswith("/note/"):
+        # The file that the query names tells the test which calls there were, and in which order.
+        with open(environ["QUERY_STRING"], "a") as file:
+            file.write(path[6:] + "\n")
+        body = b"noted"
+    elif path == "/compute":
+        # Never lets the interpreter go of its own accord.
+        deadline = time.monotonic() + 60
+        while not gate.is_set() and time.monotonic() < deadline:
+            pass
+        body = b"computed"
+    elif path == "/open-gate":
+        gate.set()
+        body = b"open"
+    elif path == "/closing":
+        wait_for_file(environ["QUERY_STRING"] + ".go")
+        start_response("200 OK", TEXT)
+        return Closing(environ["QUERY_STRING"])
     elif path == "/sleep":
         time.sleep(float(environ["QUERY_STRING"]))
         body = b"slept"
@@ -63,6 +78,29 @@ def routes(environ, start_response):
     return [body]
 
 
+def wait_for_file(name):
+    """Take time until a file of this name exists, or for a minute."""
+    deadline = time.monotonic() + 60
+    while not os.path.exists(name) and time.monotonic() < deadline:
+        time.sleep(0.002)
+
+
+class Closing:
+    """A body that writes to a file which thread closed it, and how often."""
+
+    def __init__(self, name):
+        self.name = name
+        self.caller = threading.get_ident()
+
+    def __iter__(self):
+        return iter([b"x" * 100_000] * 10)
+
+    def close(self):
+        """Note it."""
+        with open(self.name, "a") as file:
+            file.write("closed in its thread\n" if threading.get_ident() == self.caller else "elsewhere\n")
+
+
 def stream(environ, start_response):
     """Send a line for ever, and write to the file that the query names how it ended."""
     start_response("200 OK", TEXT)
@@ -72,3 +110,11 @@ def stream(environ, start_response):
     finally:
         with open(environ["QUERY_STRING"], "w") as file:
             file.write("closed")
+
+
+def begins_and_blocks(environ, start_response):
+    """Send the first piece, and then nothing until the file that the query names exists."""
+    start_response("200 OK", TEXT)
+    yield b"first piece"
+    wait_for_file(environ["QUERY_STRING"])
+    yield b"second piece"

@@ -1,9 +1,11 @@
 import json
 import os
 import re
+import resource
 import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -74,7 +76,7 @@ class Client:
     def response(self, head_only=False):
         """Read one response: (status, fields as a dict with lower-case names, body)."""
         status_line = self._line().decode()
-        version, status, _ = re.fullmatch(r"(HTTP/1\.1) (\d{3}) (.*)", status_line).groups()
+        _, status, _ = re.fullmatch(r"(HTTP/1\.1) (\d{3}) (.*)", status_line).groups()
         fields = {}
         while line := self._line():
             name, _, value = line.decode("latin-1").partition(": ")
@@ -103,6 +105,16 @@ class Client:
                 self._more()
             except EOFError:
                 return self._take(len(self.buffer))
+
+    def is_readable(self):
+        """Tell whether something of a response, or the end, is here already."""
+        return bool(self.buffer or select.select([self.sock], [], [], 0)[0])
+
+    def leave(self, reset=False):
+        """Go away without a word, or with a reset."""
+        if reset:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.sock.close()
 
     def is_closed(self):
         """Wait for the server to close; False if it says something instead."""
@@ -171,6 +183,23 @@ class RunningWorker:
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def highest_descriptor(self):
+        return max(map(int, os.listdir(f"/proc/{self.process.pid}/fd")))
+
+    def limit_descriptors(self, count):
+        """Let descriptors have numbers below `count` only; return what the limit was."""
+        return resource.prlimit(self.process.pid, resource.RLIMIT_NOFILE, (count, count))[0]
+
+    def cpu_seconds(self):
+        """Return the processor time that it has used so far."""
+        stat = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+
+    def has_read(self):
+        """Wait until it has taken in everything that was sent before; it needs --health-path /-/ for that."""
+        with Client(self.port) as client:
+            assert client.get("/-/live")[0] == 200
 
     def close(self):
         for client in self.clients:
