@@ -69,6 +69,11 @@ class Server:
             if client is None:
                 connection.close()
 
+    def wait_for_answer(self, text, path="/"):
+        """Ask until the answer is this text; a worker that is being replaced may answer once more."""
+        answers = (self.get(path).text for _ in range(10_000))
+        assert text in answers, self.log
+
 
 @pytest.fixture
 def serve(launch, tmp_path):
