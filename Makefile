@@ -109,6 +109,19 @@ types: $(VENV)/.check
 layers: $(VENV)/.check
 	@$(BIN)/lint-imports
 
+# In an environment of their own: what builds pages is not to decide which versions the tests run with.
+DOCS_VENV := $(VENV)-docs
+
+$(DOCS_VENV)/.docs: $(BIN)/python pyproject.toml
+	@echo "Installing what the documentation is built with"
+	@$(PYTHON) -m venv $(DOCS_VENV)
+	@PORTWAY_NO_EXTENSIONS=1 $(DOCS_VENV)/bin/python -m pip --disable-pip-version-check -q install --editable '.[docs]'
+	@touch $@
+
+docs: $(DOCS_VENV)/.docs ## build the documentation into site/; warnings are errors
+	@$(DOCS_VENV)/bin/sphinx-build -q -W --keep-going -b html -d build/doctrees docs site
+	@echo "The documentation is in site/index.html"
+
 dist: $(VENV)/.check ## build the source distribution and a wheel into dist/
 	@$(PIP) install build
 	@rm -rf dist
