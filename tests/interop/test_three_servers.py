@@ -86,6 +86,10 @@ def test_portway_gunicorn_and_runserver_give_the_same_pages(site, launch):
                 assert [status for status, _, _ in answers] == [304, 304, 304], path
             head, *others = [asker.ask(path, "HEAD") for asker in askers]
             assert head[2] == b""
+            if not first[2]:
+                # RFC 9110 section 9.3.2 lets a server leave out a length that it would only find by making the body.
+                for answer in (head, *others):
+                    answer[1].pop("content-length", None)
             assert others == [head, head], path
         assert "/posts/hello-world/" in seen
         assert len([path for path in seen if path.startswith("/posts/")]) >= 20
