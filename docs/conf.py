@@ -64,3 +64,5 @@ def add_contents(app: Sphinx, docname: str, source: list[str]) -> None:
 def setup(app: Sphinx) -> None:
     """Connect to Sphinx."""
     app.connect("source-read", add_contents)
+    # The start page lists the others, so it is read again whenever something is built.
+    app.connect("env-get-outdated", lambda *_: ["index"])

@@ -12,7 +12,7 @@ from sphinx.util.docutils import SphinxDirective
 
 log = logging.getLogger(__name__)
 
-#: Mermaid's own theme without colours; the panel around a diagram is light in the dark theme of the pages too.
+#: Mermaid's theme without colours; the panel around a diagram is light in the dark theme of the pages too.
 THEME = "neutral"
 PANEL = (
     '<figure class="mermaid" style="background: #fff; border-radius: 4px; margin: 1rem 0; overflow-x: auto; '
@@ -30,7 +30,7 @@ class Mermaid(SphinxDirective):
         text = "\n".join(self.content)
         try:
             svg = render(text, theme=THEME).svg()
-        except Exception as error:  # whatever a renderer raises, it is about this diagram
+        except RuntimeError as error:
             log.warning("the diagram cannot be drawn: %s", error, location=self.get_location())
             return [nodes.literal_block(text, text)]
         # Several drawings share a page: what they call themselves must differ.

@@ -24,7 +24,8 @@ def test_there_are_modules(python_files: dict[str, Path]) -> None:
 
 def test_no_module_is_too_long(python_files: dict[str, Path]) -> None:
     lengths = {name: len(path.read_text("utf-8").splitlines()) for name, path in python_files.items()}
-    assert {name: length for name, length in lengths.items() if length > LONGEST} == {}
+    long = [f"{name}: {length} lines" for name, length in lengths.items() if length > LONGEST]
+    assert not long, "\n".join(long)
 
 
 def test_no_module_has_an_empty_name(python_files: dict[str, Path]) -> None:
