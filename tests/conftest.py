@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 
 import pytest
 
@@ -94,10 +94,18 @@ class ServerProcess:
             if entry.name.isdigit() and _session(entry) == self.pid
         ]
 
-    def children(self, pid=None):
-        """Return the process ids of the children of the server, or of another process."""
-        task = Path(f"/proc/{pid or self.pid}/task/{pid or self.pid}/children")
-        return [int(child) for child in task.read_text().split()]
+    def children(self):
+        """Return the process ids of the server's children, once nobody stands between them and it.
+
+        A worker is its mold's grandchild for the moment until the process between has ended.
+        """
+        until = monotonic() + PATIENCE
+        while True:
+            children = _children(self.pid)
+            if not any(map(_children, children)):
+                return _children(self.pid)
+            assert monotonic() < until, f"children of {children} stay: {[*map(_children, children)]}"
+            sleep(0.001)
 
     def wait_until_gone(self):
         """Wait until nothing of the server's session lives; raise AssertionError if something stays."""
@@ -120,6 +128,13 @@ class ServerProcess:
             self._reader.join(PATIENCE)
             print(f"--- log of process {self.pid}, which exited with {self.process.returncode} ---")
             print(self.log)
+
+
+def _children(pid):
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def _session(entry):

@@ -40,7 +40,6 @@ def test_workers_are_children_of_the_supervisor_and_share_what_the_mold_has_load
         assert worker["generation"] == 1
         assert worker["mask"] == []
     assert sorted(server.children()) == sorted([mold, *(worker["pid"] for worker in server.workers(2))])
-    assert server.children(mold) == []
 
 
 def test_without_preload_each_worker_loads_the_application(supervise):
