@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-#: What looks like a module and is none: loggers, and files of deploy/.
+#: What looks like a module and is none: loggers, and names of files.
 OTHERS = {"portway.error", "portway.access"}
-FILES = re.compile(r"portway\.(?:conf\.py|conf|env|service|socket|sock)\b")
+FILES = re.compile(r"portway\.(?:conf|env|pid|service|socket|sock)\b")
 NAME = re.compile(r"(?<![\w./-])portway(?:\.[a-z_][a-z0-9_]*)+")
 
 
