@@ -166,6 +166,12 @@ def test_the_end_between_requests(parser: RequestParser) -> None:
     assert [parser.next_event(), parser.next_event()] == [CONNECTION_CLOSED, CONNECTION_CLOSED]
 
 
+def test_the_end_after_an_empty_line(parser: RequestParser) -> None:
+    parser.receive_data(b"\r\n")
+    parser.receive_data(b"")
+    assert [parser.next_event(), parser.next_event()] == [CONNECTION_CLOSED, CONNECTION_CLOSED]
+
+
 def test_the_end_comes_after_what_was_received_before_it(parser: RequestParser) -> None:
     parser.receive_data(POST + b"hello" + GET)
     parser.receive_data(b"")

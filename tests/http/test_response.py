@@ -74,6 +74,7 @@ def test_the_whole_head() -> None:
         ("200 OK", "GET", 0, -1, [], UNTIL_CLOSE, -1, False, {"connection": "close"}),
         ("200 OK", "GET", 0, 5, [], LENGTH, 5, True, {"content-length": "5", "connection": "keep-alive"}),
         ("200 OK", "GET", 1, -1, ["7"], LENGTH, 7, True, {"content-length": "7"}),
+        ("200 OK", "GET", 1, -1, ["0"], LENGTH, 0, True, {"content-length": "0"}),
         ("200 OK", "GET", 0, -1, ["7"], LENGTH, 7, True, {"content-length": "7", "connection": "keep-alive"}),
         # The head says what the application announced; the gateway compares it with what it sends.
         ("200 OK", "GET", 1, 5, ["7"], LENGTH, 7, True, {"content-length": "7"}),
@@ -138,6 +139,15 @@ def test_no_server() -> None:
 def test_fields_keep_their_order_case_and_number() -> None:
     data = compose(headers=[("Set-Cookie", "a=1"), ("x-B", "2"), ("Set-Cookie", "c=3")]).data
     assert b"\r\nSet-Cookie: a=1\r\nx-B: 2\r\nSet-Cookie: c=3\r\n" in data
+
+
+@pytest.mark.parametrize("status", ["100 Continue", "200 OK", "299 Whatever", "599 Whatever"])
+def test_status_codes(status: str) -> None:
+    head = compose(status)
+    assert (head.status_code, head.data.split(b"\r\n")[0]) == (
+        int(status[:3]),
+        b"HTTP/1.1 " + status.encode(),
+    )
 
 
 def test_values_are_latin_1() -> None:
@@ -295,10 +305,10 @@ def test_content_length_has_bounds() -> None:
 
 
 @pytest.mark.parametrize("status", ["200 OK", "204 No Content", "304 Not Modified"])
-@pytest.mark.parametrize("second", ["5", "6"])
-def test_two_content_lengths(status: str, second: str) -> None:
+@pytest.mark.parametrize(("first", "second"), [("5", "5"), ("5", "6"), ("0", "0"), ("0", "5")])
+def test_two_content_lengths(status: str, first: str, second: str) -> None:
     with pytest.raises(LocalProtocolError, match="more than one Content-Length"):
-        compose(status, [("Content-Length", "5"), ("content-length", second)])
+        compose(status, [("Content-Length", first), ("content-length", second)])
 
 
 @pytest.mark.parametrize(

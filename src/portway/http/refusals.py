@@ -34,7 +34,7 @@ def refuse_field_line(line: bytes, at: int) -> NoReturn:
         raise RemoteProtocolError(400, f"folded field line {quoted(line)}")
     if at == len(line):
         raise RemoteProtocolError(400, f"field line without a colon {quoted(line)}")
-    if at == 0 and line.startswith(b":"):
+    if line.startswith(b":"):
         raise RemoteProtocolError(400, f"field line without a name {quoted(line)}")
     raise RemoteProtocolError(400, f"{quoted(line[at : at + 1])} in the name of field line {quoted(line)}")
 
