@@ -5,7 +5,7 @@ The reasons, each of which ends by itself:
 1.  No descriptors or memory are left (EMFILE, ENFILE, ENOBUFS, ENOMEM): a pause, so that the loop does not spin on a
     socket that stays readable.
 2.  The worker has as many connections as it may have: until one is closed. Kept-alive connections that wait for
-    nothing are closed first.
+    nothing are closed to make room.
 3.  Every application thread is busy while another worker has a free one: a short pause, which leaves the connection to
     that worker.
 """
@@ -28,6 +28,8 @@ AT_ONCE = 16
 EXHAUSTED_PAUSE = 0.1
 #: Seconds in which a worker leaves new connections to the others because it has no free thread and they have.
 GATE_PAUSE = 0.005
+#: Seconds until a worker at its limit looks again whether a connection has become idle and can make room.
+FULL_PAUSE = 0.25
 #: Seconds between two log lines about the same limit.
 LOG_EVERY = 60.0
 
@@ -43,14 +45,22 @@ class Acceptor:
     """The accepting side of a worker.
 
     limit: connections that the worker may have. leave_to_others: whether a connection had better be taken by another
-    worker (reason 3).
+    worker (reason 3). wake: interrupts the leader's sleep.
     """
 
-    def __init__(self, service: Any, sites: list[Site], limit: int, leave_to_others: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        service: Any,
+        sites: list[Site],
+        limit: int,
+        leave_to_others: Callable[[], bool],
+        wake: Callable[[], None],
+    ) -> None:
         self.sites = {site.fd: site for site in sites}
         self._service = service
         self._limit = limit
         self._leave_to_others = leave_to_others
+        self._wake = wake
         self._listening = False
         self._resume_at = 0.0
         self._full = False
@@ -85,6 +95,11 @@ class Acceptor:
 
     def wait_at_most(self, now: float) -> float:
         """Return how long the loop may sleep before `tick` has something to do, in seconds."""
+        if self._full or self._draining:
+            # Said before the look, so that a thread that closes a connection after it wakes the leader.
+            self._service.on_room = self._wake
+            if len(self._service.connections) < self._limit and self._full:
+                return 0.0
         if self._resume_at:
             return max(self._resume_at - now, 0.0)
         return 0.0 if len(self._service.connections) < self._limit else 1.0
@@ -95,24 +110,26 @@ class Acceptor:
             return
         if self._draining:
             self._drain_backlog(now)
-        elif self._full:
-            if len(self._service.connections) < self._limit:
-                self._listen()
-        elif now >= self._resume_at:
+        elif now >= self._resume_at or (self._full and len(self._service.connections) < self._limit):
             self._listen()
 
     def on_event(self, fd: int, now: float) -> None:
         """Accept what waits on one listening socket."""
         site = self.sites[fd]
-        for _ in range(AT_ONCE):
+        for taken in range(AT_ONCE):
             if self._leave_to_others():
                 self._pause(now + GATE_PAUSE)
                 return
-            if len(self._service.connections) >= self._limit and not self._evict(now):
-                self._full = True
-                self._pause(0.0)
-                self._say("limit", now, "This worker has its %d connections (worker_connections); more wait in the backlog.")
-                return
+            if len(self._service.connections) >= self._limit:
+                if taken:
+                    # Whether another one waits is not known; if so, its readiness is told again.
+                    return
+                if not self._evict(now):
+                    self._full = True
+                    self._pause(now + FULL_PAUSE)
+                    text = "This worker has its %d connections (worker_connections); more wait in the backlog."
+                    self._say("limit", now, text)
+                    return
             if self._accept(site, now) is not TAKEN:
                 return
 
@@ -139,7 +156,8 @@ class Acceptor:
     def _evict(self, now: float) -> bool:
         """Close the kept-alive connection that has waited longest for its next request; False if there is none."""
         oldest = None
-        for connection in self._service.connections.values():
+        # A copy: other threads close connections meanwhile.
+        for connection in list(self._service.connections.values()):
             if connection.is_kept_alive() and (oldest is None or connection.deadline < oldest.deadline):
                 oldest = connection
         if oldest is None:

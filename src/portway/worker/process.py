@@ -84,7 +84,9 @@ class Worker:
         slots = [self._slot.thread(index) for index in range(threads)]
         self._loop = Loop(self._service, poller, slots, self._wake_write)
         sites = [Site(listening_socket(listener.socket), listener.url) for listener in spec.listeners]
-        self._loop.acceptor = Acceptor(self._service, sites, settings.worker_connections, self._leave_to_others)
+        self._loop.acceptor = Acceptor(
+            self._service, sites, settings.worker_connections, self._leave_to_others, self._loop.wake
+        )
         if spec.file_server is not None or settings.health_path:
             self._service.local = LocalAnswers(spec.file_server, settings.health_path, self._is_ready)
         if spec.logs.access is not None:

@@ -24,6 +24,7 @@ cdef class Service:
     cdef public object local
     cdef public object access_log
     cdef public bint draining
+    cdef public object on_room
     cdef long long _request_id
     cdef double _next_second
 

@@ -36,7 +36,8 @@ class Service:
     server, date: the values of the Server field, b"" for none, and of the Date field of this second.
     body_memory, body_directory: see portway.wsgi.input.RequestBody. local: portway.worker.local.LocalAnswers, or None
     where nothing is answered here. access_log: portway.observe.access.AccessLog, or None.
-    draining: the worker has been told to stop, and no response keeps its connection alive.
+    draining: the worker has been told to stop, and no response keeps its connection alive. on_room: a function that is
+    called once when the next connection is closed; set where the worker waits for that.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Service:
         self.local: Any = None
         self.access_log: Any = None
         self.draining: bool = False
+        self.on_room: Any = None
         self._request_id: int = 0
         self._next_second: float = 0.0
 
@@ -83,6 +85,10 @@ class Service:
         """Drop a connection that is about to be closed. Its owner, on any thread."""
         if self.connections.get(connection.fd) is connection:
             del self.connections[connection.fd]
+        wake = self.on_room
+        if wake is not None:
+            self.on_room = None
+            wake()
 
     def next_request_id(self) -> cython.longlong:
         """Number a request; numbers may be skipped, never used twice by one thread."""
