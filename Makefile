@@ -16,6 +16,9 @@ BIND ?= 127.0.0.1:$(PORT)
 WORKERS ?=
 THREADS ?=
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
+# An environment of its own, so that a server that cannot be built there breaks nothing here.
+BENCH_VENV ?= .venv-bench$(if $(filter-out python3,$(BASE_PYTHON)),-$(BASE_PYTHON))
 
 ifeq ($(COMPILER),)
 BUILD_ENV := PORTWAY_NO_EXTENSIONS=1
@@ -26,7 +29,7 @@ BUILD_NOTE := Building Portway with $(COMPILER).
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help build serve superuser test test-uncompiled test-chain check format lint types layers docs dist clean
+.PHONY: help build serve superuser test test-uncompiled test-chain check format lint types layers docs dist clean bench bench-costs bench-setup
 .DELETE_ON_ERROR:
 
 help: ## list the commands
@@ -121,6 +124,21 @@ $(DOCS_VENV)/.docs: $(BIN)/python pyproject.toml
 docs: $(DOCS_VENV)/.docs ## build the documentation into site/; warnings are errors
 	@$(DOCS_VENV)/bin/sphinx-build -q -W --keep-going -b html -d build/doctrees docs site
 	@echo "The documentation is in site/index.html"
+
+$(VENV)/.peers: $(VENV)/.markup benchmarks/install_peers.py
+	@echo "Installing the servers to compare with"
+	@$(BIN)/python benchmarks/install_peers.py
+	@touch $@
+
+bench-setup:
+	@benchmarks/install-tools
+	@$(MAKE) --no-print-directory VENV=$(BENCH_VENV) $(BENCH_VENV)/.peers
+
+bench: bench-setup ## measure Portway beside other servers: half an hour or more (BENCH_ARGS=)
+	@$(BENCH_VENV)/bin/python -m benchmarks run $(BENCH_ARGS)
+
+bench-costs: bench-setup ## measure what Portway's costs grow with (BENCH_ARGS=)
+	@$(BENCH_VENV)/bin/python -m benchmarks costs $(BENCH_ARGS)
 
 dist: $(VENV)/.check ## build the source distribution and a wheel into dist/
 	@$(PIP) install build
