@@ -188,8 +188,9 @@ class RunningWorker:
         return max(map(int, os.listdir(f"/proc/{self.process.pid}/fd")))
 
     def limit_descriptors(self, count):
-        """Let descriptors have numbers below `count` only; return what the limit was."""
-        return resource.prlimit(self.process.pid, resource.RLIMIT_NOFILE, (count, count))[0]
+        """Let new descriptors have numbers below `count` only; return what the limit was."""
+        hard = resource.prlimit(self.process.pid, resource.RLIMIT_NOFILE)[1]
+        return resource.prlimit(self.process.pid, resource.RLIMIT_NOFILE, (count, hard))[0]
 
     def cpu_seconds(self):
         """Return the processor time that it has used so far."""
