@@ -23,6 +23,7 @@ int = int  # the name is Cython's
 uint = long = ulong = ulonglong = short = Py_ssize_t = size_t = int
 char = int
 double = float
+void = None
 
 
 class longlong(int):  # noqa: N801 - the name is Cython's
