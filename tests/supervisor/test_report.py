@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from portway.net.addresses import parse_address
 from portway.supervisor.children import Failure
 from portway.supervisor.report import CHAIN, ReportedError, compose, describe, library_of
 from portway.wsgi.loader import ApplicationLoadError
@@ -47,6 +48,12 @@ def test_other_errors_are_named_and_are_of_the_boot():
     failure = describe(caught(int, "x"))
     assert (failure.stage, failure.exit_code) == ("boot", 3)
     assert failure.summary == "ValueError: invalid literal for int() with base 10: 'x'"
+
+
+def test_an_error_of_the_server_itself_shows_its_frames():
+    details = "\n".join(describe(caught(parse_address, "")).details)
+    assert "addresses.py" in details
+    assert "ValueError" in details
 
 
 def test_an_error_without_words_is_its_name():

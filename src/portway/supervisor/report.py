@@ -108,8 +108,11 @@ def _frames(error: BaseException) -> Iterator[str]:
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith(("<frozen ", _IMPORT_SYSTEM, _OWN))
+        if not frame.filename.startswith(("<frozen ", _IMPORT_SYSTEM))
     ]
+    if frames and not frames[-1].filename.startswith(_OWN):
+        # The server's frames only lead to the application; if it was raised in one of them, they matter.
+        frames = [frame for frame in frames if not frame.filename.startswith(_OWN)]
     skipped: list[str] = []
     for index, frame in enumerate(frames):
         library = library_of(frame.filename)
