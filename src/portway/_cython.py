@@ -22,6 +22,7 @@ bint = bool
 int = int  # the name is Cython's
 uint = long = ulong = ulonglong = short = Py_ssize_t = size_t = int
 char = int
+void = None
 double = float
 void = None
 

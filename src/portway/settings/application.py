@@ -12,6 +12,7 @@ from typing import Any
 
 from portway import __version__
 from portway.django import mounts as django_mounts
+from portway.django.urls import import_urls
 from portway.settings.table import Settings
 from portway.settings.target import Target
 from portway.wsgi.loader import ApplicationLoadError, load_application
@@ -75,6 +76,7 @@ def load_target(settings: Settings, target: Target) -> LoadedTarget:
     warnings: list[str] = []
     django = django_mounts.is_configured()
     if django:
+        _load_urls(spec)
         root = target.django.root if target.django is not None else ""
         found = django_mounts.project_mounts(settings.script_name, root)
         warnings.extend(found.warnings)
@@ -101,6 +103,19 @@ def _django_spec(target: Target) -> str:
         raise
     except BaseException as error:
         raise ApplicationLoadError(_settings_failed(target, error)) from error
+
+
+def _load_urls(spec: str) -> None:
+    try:
+        import_urls()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        message = (str(error).splitlines() or [""])[0]
+        raise ApplicationLoadError(
+            f"The URL configuration of {spec}, or a view that it names, cannot be imported: "
+            f"{type(error).__name__}: {message}"
+        ) from error
 
 
 def _settings_failed(target: Target, error: BaseException) -> str:
