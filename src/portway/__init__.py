@@ -29,4 +29,4 @@ class _SourceFinder(PathFinder):
 
 
 if os.environ.get("PORTWAY_NO_EXTENSIONS"):
-    sys.meta_path.insert(0, _SourceFinder)  # type: ignore[arg-type]
+    sys.meta_path.insert(0, _SourceFinder)

@@ -46,7 +46,9 @@ class Outbox:
     size: bytes that are not sent yet. closed: nothing more is accepted or sent.
     """
 
-    def __init__(self, memory: int = MEMORY, high_water: int = HIGH_WATER, low_water: int = LOW_WATER) -> None:
+    def __init__(
+        self, memory: int = MEMORY, high_water: int = HIGH_WATER, low_water: int = LOW_WATER
+    ) -> None:
         self.size = 0
         self.closed = False
         self._memory = memory

@@ -17,6 +17,7 @@ processes of a machine share; the clock itself is the caller's.
 import mmap
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 try:
     import cython
@@ -95,11 +96,11 @@ class ThreadState(IntEnum):
 class ThreadSlot:
     """The place of one application thread. Only that thread calls its methods."""
 
-    def __init__(self, words: object, text: object) -> None:
+    def __init__(self, words: Any, text: Any) -> None:
         self.words = words
         self.text = text
 
-    def begin(self, request_id: cython.longlong, now: cython.longlong, method: str, path: str) -> object:
+    def begin(self, request_id: cython.longlong, now: cython.longlong, method: str, path: str) -> Any:
         """Enter the application with a request. now: monotonic nanoseconds; method, path: latin-1 text."""
         size: cython.Py_ssize_t = len(method)
         if size > 16:
@@ -121,7 +122,7 @@ class ThreadSlot:
         self.words[_REQUEST_START] = now
         self.words[_THREAD_STATE] = 1
 
-    def end(self, now: cython.longlong, bytes_sent: cython.longlong, error: cython.bint) -> object:
+    def end(self, now: cython.longlong, bytes_sent: cython.longlong, error: cython.bint) -> Any:
         """Leave the application, and count the request.
 
         now: monotonic nanoseconds; bytes_sent: payload of the response; error: whether the request failed.
@@ -170,7 +171,7 @@ class WorkerSlot:
         raw = self._bytes[first : first + _THREAD_WORDS * 8]
         return ThreadSlot(raw[: _TEXT_WORDS * 8].cast("q"), raw[_TEXT_WORDS * 8 :])
 
-    def beat(self, now: cython.longlong) -> object:
+    def beat(self, now: cython.longlong) -> Any:
         """Say that the worker is alive. A worker that has been ready and stops beating is killed."""
         self.board[self.base + _HEARTBEAT] = now
 
@@ -182,7 +183,7 @@ class WorkerSlot:
         """Say how many application threads have nothing to do; 0 while starting and draining."""
         self.board[self.base + _FREE_THREADS] = count
 
-    def set_load(self, connections: cython.longlong, queue: cython.longlong) -> object:
+    def set_load(self, connections: cython.longlong, queue: cython.longlong) -> Any:
         """Say how many connections are open and how many complete requests wait for a thread."""
         self.board[self.base + _CONNECTIONS] = connections
         self.board[self.base + _QUEUE] = queue

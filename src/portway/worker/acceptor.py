@@ -38,7 +38,9 @@ TAKEN, EMPTY, EXHAUSTED = "taken", "empty", "exhausted"
 
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 # What accept reports of a connection that has already failed, or of a signal: try the next one.
-_PASSING = frozenset({errno.ECONNABORTED, errno.EINTR, errno.EPROTO, errno.EPERM, errno.ENETDOWN, errno.EHOSTUNREACH})
+_PASSING = frozenset(
+    {errno.ECONNABORTED, errno.EINTR, errno.EPROTO, errno.EPERM, errno.ENETDOWN, errno.EHOSTUNREACH}
+)
 
 
 class Acceptor:
@@ -127,7 +129,9 @@ class Acceptor:
                 if not self._evict(now):
                     self._full = True
                     self._pause(now + FULL_PAUSE)
-                    text = "This worker has its %d connections (worker_connections); more wait in the backlog."
+                    text = (
+                        "This worker has its %d connections (worker_connections); more wait in the backlog."
+                    )
                     self._say("limit", now, text)
                     return
             if self._accept(site, now) is not TAKEN:
@@ -150,7 +154,9 @@ class Acceptor:
                 self._say("exhausted", now, text)
                 return EXHAUSTED
             sock.setblocking(False)
-            self._service.add(Connection(self._service, site, sock, peer if isinstance(peer, tuple) else "", now))
+            self._service.add(
+                Connection(self._service, site, sock, peer if isinstance(peer, tuple) else "", now)
+            )
             return TAKEN
 
     def _evict(self, now: float) -> bool:
@@ -162,7 +168,9 @@ class Acceptor:
                 oldest = connection
         if oldest is None:
             return False
-        self._say("evict", now, "All %d connections (worker_connections) are taken: closing idle ones for new ones.")
+        self._say(
+            "evict", now, "All %d connections (worker_connections) are taken: closing idle ones for new ones."
+        )
         oldest.close()
         return True
 

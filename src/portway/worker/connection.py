@@ -248,7 +248,7 @@ class Connection(Transport):
         exchange: Exchange
         while True:
             try:
-                event = parser.next_event()
+                event: Any = parser.next_event()
                 if event is NEED_DATA:
                     self._settle(now)
                     return None
@@ -403,7 +403,9 @@ class Connection(Transport):
         self.served += 1
         service.count_answer(response.status_code, len(response.body) + response.count)
         if service.access_log is not None:
-            self.log_answer(request, response.status_code, response.fields, len(response.body) + response.count)
+            self.log_answer(
+                request, response.status_code, response.fields, len(response.body) + response.count
+            )
         if keep_alive:
             self.parser.start_next_cycle()
         else:

@@ -92,12 +92,16 @@ class Exchange:
         if service.application_timeout:
             self.thread = threading.get_ident()
             connection.deadline = now + service.application_timeout
-        slot.begin(service.next_request_id(), cython.cast(cython.longlong, now * 1e9), request.method, request.path)
+        slot.begin(
+            service.next_request_id(), cython.cast(cython.longlong, now * 1e9), request.method, request.path
+        )
         keep_alive: cython.bint = request.keep_alive and service.keeps_alive()
         outcome = service.gateway.respond(request, environ, self, service.date, keep_alive)
         self.ended = clock()
         service.leadership.note_call_time(self.ended - now)
-        slot.end(cython.cast(cython.longlong, self.ended * 1e9), outcome.body_bytes, outcome.status_code >= 500)
+        slot.end(
+            cython.cast(cython.longlong, self.ended * 1e9), outcome.body_bytes, outcome.status_code >= 500
+        )
         self.keep_alive = outcome.keep_alive
         self.aborted = outcome.aborted or self.expired
         if self.body is not None:
@@ -174,7 +178,7 @@ class Exchange:
         connection = self.connection
         # A leader that waits here would wait for itself.
         connection.service.leadership.hand_over(self.seat)
-        if not connection.outbox.wait_below():  # type: ignore[union-attr]
+        if not connection.outbox.wait_below():
             raise ClientDisconnected
 
     # The leader.

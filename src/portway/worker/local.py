@@ -30,5 +30,9 @@ class LocalAnswers:
 
     def _health(self, request: Any, good: bool) -> FileResponse:
         text = b"ok\n" if good else b"draining\n"
-        fields = b"Content-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\nContent-Length: %d\r\n"
-        return FileResponse(200 if good else 503, fields % len(text), b"" if request.method == "HEAD" else text)
+        fields = (
+            b"Content-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\nContent-Length: %d\r\n"
+        )
+        return FileResponse(
+            200 if good else 503, fields % len(text), b"" if request.method == "HEAD" else text
+        )

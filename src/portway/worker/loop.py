@@ -240,7 +240,9 @@ class Loop:
 
     def _give_up(self, connection: Any) -> None:
         """Close a connection in whose handling the server itself failed; the others are not to notice."""
-        log.exception("Portway failed in the handling of %r and closes the connection; please report this", connection)
+        log.exception(
+            "Portway failed in the handling of %r and closes the connection; please report this", connection
+        )
         connection.close(True)
 
     def _say_overloaded(self, now: cython.double) -> None:

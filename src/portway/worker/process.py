@@ -180,7 +180,14 @@ class Worker:
             # The handler does nothing: the byte in the pipe is what counts, and system calls go on by themselves.
             signal.signal(number, _nothing)
             signal.siginterrupt(number, False)
-        for number in (signal.SIGHUP, signal.SIGWINCH, signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR2, signal.SIGPIPE):
+        for number in (
+            signal.SIGHUP,
+            signal.SIGWINCH,
+            signal.SIGTTIN,
+            signal.SIGTTOU,
+            signal.SIGUSR2,
+            signal.SIGPIPE,
+        ):
             signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 

@@ -13,14 +13,18 @@ _STATUS_LINES = {
 }
 
 
-def file_head(
-    response: Any, http_minor: int, keep_alive: bool, date: bytes, server: bytes
-) -> bytes:
+def file_head(response: Any, http_minor: int, keep_alive: bool, date: bytes, server: bytes) -> bytes:
     """Return the head of a portway.files response: the fields that it lacks added, and the blank line.
 
     date: an IMF-fixdate; server: the value of the Server field, b"" for none.
     """
-    connection = b"" if keep_alive and http_minor else b"Connection: keep-alive\r\n" if keep_alive else b"Connection: close\r\n"
+    connection = (
+        b""
+        if keep_alive and http_minor
+        else b"Connection: keep-alive\r\n"
+        if keep_alive
+        else b"Connection: close\r\n"
+    )
     return b"".join(
         (
             _STATUS_LINES[response.status_code],
@@ -34,7 +38,9 @@ def file_head(
     )
 
 
-def local_record(address: str, request: Any, status: int, fields: bytes, body_bytes: int, now: float) -> AccessRecord:
+def local_record(
+    address: str, request: Any, status: int, fields: bytes, body_bytes: int, now: float
+) -> AccessRecord:
     """Return the access log's record of a request that was answered without the application.
 
     address: the client's. request: None where no request could be read. fields: header lines of the response.

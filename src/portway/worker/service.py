@@ -83,8 +83,9 @@ class Service:
 
     def forget(self, connection: Any) -> Any:
         """Drop a connection that is about to be closed. Its owner, on any thread."""
-        if self.connections.get(connection.fd) is connection:
-            del self.connections[connection.fd]
+        fd = connection.fd
+        if self.connections.get(fd) is connection:
+            del self.connections[fd]
         wake = self.on_room
         if wake is not None:
             self.on_room = None
