@@ -14,7 +14,7 @@ from benchmarks.results import NoResultsError, Results
 _T = TypeVar("_T")
 _PAGE = servers.ROOT / "docs" / "explanation" / "performance.md"
 _README = servers.ROOT / "README.md"
-_README_SECTION = "## How fast"
+_README_SECTION, _README_BEFORE = "## How fast", "## What it replaces"
 
 
 def _chosen(text: str, known: "dict[str, _T] | Any", what: str) -> list[_T]:
@@ -138,7 +138,7 @@ def _write(arguments: argparse.Namespace) -> int:
     bench = results.read(arguments.file or results.newest("bench"))
     if arguments.command == "readme":
         changed = report.write_between(
-            arguments.target, "benchmarks", report.short_table(bench), _README_SECTION
+            arguments.target, "benchmarks", report.short_table(bench), _README_SECTION, _README_BEFORE
         )
     else:
         changed = report.write_between(arguments.target, "benchmarks", report.full_tables(bench))

@@ -17,7 +17,7 @@ from typing import Any
 from benchmarks import client, markup_site, results
 from benchmarks.footprint import time_to_response
 from benchmarks.load import Request
-from benchmarks.processes import busiest
+from benchmarks.processes import busiest, without_paths
 from benchmarks.results import Results
 from benchmarks.run import Options, begin, prepare, say, versions
 from benchmarks.servers import BY_NAME
@@ -330,7 +330,7 @@ def _add_point(bench: Bench, curve: Curve, series: str, point: dict[str, Any]) -
     try:
         figures = curve.measure(bench, series, point["x"])
     except Exception as error:  # the other points are measured all the same
-        point.setdefault("failed", []).append(f"{type(error).__name__}: {error}"[:300])
+        point.setdefault("failed", []).append(without_paths(f"{type(error).__name__}: {error}")[:300])
         return
     for metric, value in figures.items():
         point.setdefault(metric, []).append(value)

@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks import machine
 from benchmarks.costs import IDLE_LIMIT, LINEAR, idle_costs, judge_growth
-from benchmarks.report import align, markdown
+from benchmarks.report import align, fill, markdown
 from benchmarks.results import Results
 
 
@@ -70,5 +70,5 @@ def markdown_tables(found: Results, plots: Mapping[str, str]) -> str:
     )
     if idle_costs(found):
         parts.append(markdown(idle_rows(found)))
-    parts.append(f"Measured {found['made'][:10]} on: {machine.one_line(found['machine'])}.")
+    parts.append(fill(f"Measured {found['made'][:10]} on: {machine.one_line(found['machine'])}."))
     return "\n\n".join(parts) + "\n"

@@ -35,6 +35,7 @@ def reason(output: str) -> str:
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     telling = [line for line in lines if re.search(r"error:|No such file|not found|No matching", line, re.I)]
     found = (telling or lines or ["pip said nothing"])[0]
+    found = re.sub(r"(?<![\w.:/])/(?:[\w.+-]+/)+([\w.+-]+)", r"\1", found)
     return re.sub(r"\s+", " ", found)[:200]
 
 

@@ -6,6 +6,7 @@ forks and forgets is found and ended. The kernel ends the server if the benchmar
 
 import ctypes
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -23,6 +24,11 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 class ServerFailedError(Exception):
     """A server did not start, did not answer as it should, or ended while it was measured."""
+
+
+def without_paths(text: str) -> str:
+    """Return the text with only the last part of each absolute path: what is reported is read elsewhere."""
+    return re.sub(r"(?<![\w.:/])/(?:[\w.+-]+/)+([\w.+-]+)", r"\1", text)
 
 
 def free_port() -> int:
@@ -77,7 +83,7 @@ class Processes:
             lines = [line.strip() for line in self.log.read_text("utf-8", "replace").splitlines()]
         except OSError:
             return ""
-        return " / ".join([line for line in lines if line][-3:])[-400:]
+        return without_paths(" / ".join([line for line in lines if line][-3:]))[-400:]
 
     def check(self) -> None:
         """Raise ServerFailedError if the server has ended."""

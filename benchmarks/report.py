@@ -4,6 +4,7 @@ Everything is made from a results file and nothing is measured here. Text that s
 comments in a Markdown file is replaced, the rest of the file is not touched.
 """
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
@@ -170,8 +171,9 @@ def verdicts(results: Results) -> str:
 
 def markdown(rows: Sequence[Sequence[str]], left: int = 1) -> str:
     """Return rows as a Markdown table; the first row is its head, the first `left` columns are text."""
-    rules = ["---" if column < left else "---:" for column in range(len(rows[0]))]
-    return "\n".join("| " + " | ".join(row) + " |" for row in [rows[0], rules, *rows[1:]])
+    rule = "|" + "".join("---|" if column < left else "---:|" for column in range(len(rows[0])))
+    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    return "\n".join([lines[0], rule, *lines[1:]])
 
 
 def short_table(results: Results) -> str:
@@ -188,13 +190,19 @@ def short_table(results: Results) -> str:
             rates = values(work["rounds"], server, "rate")
             cells.append(show(median(rates), "requests/s") if rates else "failed")
         rows.append([title, *cells])
-    made = results["made"][:10]
-    return (
-        f"{markdown(rows)}\n\n"
-        f"One process each, on one core; medians of {results['options']['rounds']} alternating rounds of "
-        f"{made} ({machine.one_line(results['machine'])}). FastPySGI has no threads: the application runs on "
-        "its event loop.\n"
+    rounds = results["options"]["rounds"]
+    text = (
+        f"One process each, on one core; {'medians of' if rounds > 1 else ''} {rounds} "
+        f"{'alternating rounds' if rounds > 1 else 'round'} of {results['made'][:10]} "
+        f"({machine.one_line(results['machine'])}). FastPySGI has no threads: the application runs on its event "
+        "loop. [How it is measured, and how to read it](docs/explanation/performance.md)."
     )
+    return f"{markdown(rows)}\n\n{fill(text)}\n"
+
+
+def fill(text: str) -> str:
+    """Break a paragraph into lines, as the pages of the documentation have them."""
+    return textwrap.fill(text, 118, break_long_words=False, break_on_hyphens=False)
 
 
 def _titled(results: Results, name: str) -> str:
@@ -217,7 +225,7 @@ def full_tables(results: Results) -> str:
         for known in results["servers"].values()
     ]
     described = machine.one_line(results["machine"])
-    parts.append(f"Measured {results['made'][:10]} on: {described}. Servers: {', '.join(versions)}.")
+    parts.append(fill(f"Measured {results['made'][:10]} on: {described}. Servers: {', '.join(versions)}."))
     return "\n\n".join(parts) + "\n"
 
 
@@ -230,19 +238,20 @@ def replace_between(text: str, name: str, new: str) -> str | None:
     return f"{text[: first + len(begin)]}\n{new.strip()}\n{text[last:]}"
 
 
-def write_between(path: Path, name: str, new: str, section: str = "") -> bool:
+def write_between(path: Path, name: str, new: str, section: str = "", before: str = "") -> bool:
     """Replace the part of a file between two markers; return whether the file has changed.
 
-    Where the markers are missing, a section with them is appended, if one is given. Raises LookupError if
-    none is, OSError.
+    Where the markers are missing, a section with them is added if its heading is given: in front of the
+    heading `before`, or at the end if there is none. Raises LookupError, OSError.
     """
     text = path.read_text()
     replaced = replace_between(text, name, new)
     if replaced is None:
         if not section:
             raise LookupError(f"{path} has no comment {BEGIN.format(name=name)}")
+        above, heading, below = text.partition(f"\n{before}\n") if before else (text, "", "")
         marks = f"{BEGIN.format(name=name)}\n{END.format(name=name)}\n"
-        replaced = replace_between(f"{text.rstrip()}\n\n{section}\n\n{marks}", name, new)
+        replaced = replace_between(f"{above.rstrip()}\n\n{section}\n\n{marks}{heading}{below}", name, new)
         assert replaced is not None
     if replaced != text:
         path.write_text(replaced)

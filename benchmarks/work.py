@@ -18,7 +18,7 @@ from benchmarks.applications import DOWNLOAD
 from benchmarks.load import Generator, Request, Sample
 from benchmarks.machine import Cores
 from benchmarks.markup_site import Site
-from benchmarks.processes import Processes, ServerFailedError, free_port
+from benchmarks.processes import Processes, ServerFailedError, free_port, without_paths
 from benchmarks.servers import ROOT, Launch, Server
 
 #: How many of each kind of hanging client: see benchmarks.hangers.
@@ -219,7 +219,7 @@ class Bench:
         try:
             return ways[work.measure](self, work, server)
         except Exception as error:  # a peer may fail in any way; the others are measured all the same
-            return {"failed": f"{type(error).__name__}: {error}"[:500]}
+            return {"failed": without_paths(f"{type(error).__name__}: {error}")[:500]}
 
     def start(
         self,
