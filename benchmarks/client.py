@@ -127,18 +127,24 @@ class Reader:
         return None
 
 
-def ask(port: int, raw: bytes, count: int = 1, connection: socket.socket | None = None) -> Reply:
+def ask(
+    port: int,
+    raw: bytes,
+    count: int = 1,
+    connection: socket.socket | None = None,
+    patience: float = PATIENCE,
+) -> Reply:
     """Send a request so many times, one after the other, and return the last response.
 
-    Over one connection where the server keeps it open, else over as many as needed. Raises OSError,
-    ResponseError.
+    patience: seconds for each step on connections that are made here. Over one connection where the server
+    keeps it open, else over as many as needed. Raises OSError, ResponseError.
     """
     own = connection is None
     reply = Reply(0, 0, False)
     try:
         for _ in range(count):
             if connection is None:
-                connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+                connection = socket.create_connection(("127.0.0.1", port), timeout=patience)
             connection.sendall(raw)
             reply = read_reply(connection)
             if not reply.keep_alive:

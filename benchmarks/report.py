@@ -18,6 +18,7 @@ from benchmarks.targets import Verdict, judge
 
 OWN = "portway"
 BEGIN, END = "<!-- {name}: begin -->", "<!-- {name}: end -->"
+HEAD = ("", "median", "min .. max", "to Portway", "p99", "CPU each", "remarks")
 #: Servers and work of the short table, and what they are called there.
 SHORT_SERVERS = ("portway", "fastpysgi", "granian", "gunicorn-gthread")
 SHORT_WORK = {
@@ -69,17 +70,18 @@ def _failure(rounds: Sequence[Round], server: str) -> str:
 
 
 def rows_of(work: Mapping[str, Any]) -> list[list[str]]:
-    """Return a row for each server that took part: name, median, spread, ratio to Portway, p99, remarks."""
+    """Return a row for each server that took part, with the columns of HEAD."""
     rounds: Sequence[Round] = work["rounds"]
     metric, unit = work["headline"], work["unit"]
     rows = []
     for server in [name for name in BY_NAME if any(name in each for each in rounds)]:
         found = spread(values(rounds, server, metric))
         if found is None:
-            rows.append([BY_NAME[server].title, "failed", "", "", "", _failure(rounds, server)[:120]])
+            rows.append([BY_NAME[server].title, "failed", "", "", "", "", _failure(rounds, server)[:120]])
             continue
         within = ratios(rounds, metric, server, [OWN])
         p99 = values(rounds, server, "p99")
+        cpu = values(rounds, server, "cpu_each")
         remarks = [_errors(rounds, server), _failure(rounds, server)[:120], *_remarks(rounds, server)]
         rows.append(
             [
@@ -88,6 +90,7 @@ def rows_of(work: Mapping[str, Any]) -> list[list[str]]:
                 f"{show(found.low, unit)} .. {show(found.high, unit)}",
                 show(median(within), "x") if within and server != OWN else "",
                 latency(median(p99)) if p99 else "",
+                f"{median(cpu) * 1e6:,.1f} us" if cpu else "",
                 "; ".join(text for text in remarks if text),
             ]
         )
@@ -121,12 +124,11 @@ def align(rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> list[str
 
 def table(results: Results) -> str:
     """Return the whole table of a run as text."""
-    head = ["", "median", "min .. max", "to Portway", "p99", "remarks"]
     rows: list[list[str]] = []
     marks = []
     for work in results["work"].values():
         marks.append(len(rows))
-        rows.append([f"{work['title']} ({work['unit']})", *head[1:]])
+        rows.append([f"{work['title']} ({work['unit']})", *HEAD[1:]])
         rows += rows_of(work)
     if not rows:
         return "Nothing was measured."
@@ -134,7 +136,7 @@ def table(results: Results) -> str:
     titles = {index: rows[index][0] for index in marks}
     for index in marks:
         rows[index] = ["", *rows[index][1:]]
-    lines = align(rows, left=(0, 5))
+    lines = align(rows, left=(0, 6))
     for index in reversed(marks):
         lines[index : index + 1] = ["", titles[index], lines[index]]
     missing = [
@@ -194,8 +196,8 @@ def short_table(results: Results) -> str:
     text = (
         f"One process each, on one core; {'medians of' if rounds > 1 else ''} {rounds} "
         f"{'alternating rounds' if rounds > 1 else 'round'} of {results['made'][:10]} "
-        f"({machine.one_line(results['machine'])}). FastPySGI has no threads: the application runs on its event "
-        "loop. [How it is measured, and how to read it](docs/explanation/performance.md)."
+        f"({machine.one_line(results['machine'])}). FastPySGI has no threads: the application runs on its "
+        "event loop. [How it is measured, and how to read it](docs/explanation/performance.md)."
     )
     return f"{markdown(rows)}\n\n{fill(text)}\n"
 
@@ -214,7 +216,7 @@ def full_tables(results: Results) -> str:
     """Return the tables for docs/explanation/performance.md."""
     parts = []
     for work in results["work"].values():
-        rows = [["server", work["unit"], "min .. max", "to Portway", "p99", "remarks"], *rows_of(work)]
+        rows = [["server", work["unit"], *HEAD[2:]], *rows_of(work)]
         used = [c for c in range(len(rows[0])) if c == 0 or any(row[c] for row in rows[1:])]
         parts.append(f"**{work['title']}**\n\n" + markdown([[row[c] for c in used] for row in rows]))
     rounds = {name: work["rounds"] for name, work in results["work"].items()}

@@ -24,6 +24,9 @@ from benchmarks.servers import ROOT, Launch, Server
 #: How many of each kind of hanging client: see benchmarks.hangers.
 CROWD = {hangers.IDLE: 500, hangers.ONE_BYTE: 200, hangers.STALLED: 50, hangers.DEAF: 50}
 
+#: Seconds that a server may take for its first answers.
+CHECK = 15.0
+
 #: What a browser sends; with Host it makes twenty fields.
 BROWSER_FIELDS = {
     "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
@@ -263,7 +266,7 @@ class Bench:
         request = work.request
         raw = client.request_bytes(port, request.path, request.method, request.fields, request.body)
         try:
-            reply = client.ask(port, raw, 1 if self.quick else count)
+            reply = client.ask(port, raw, 1 if self.quick else count, patience=CHECK)
         except (OSError, client.ResponseError) as error:
             raise ServerFailedError(f"it does not answer ({error}): {processes.said()}") from error
         if reply.status != 200 or (work.size >= 0 and reply.size not in (work.size, -1)):
@@ -272,6 +275,14 @@ class Bench:
     def run_load(self, work: Work, port: int, seconds: int) -> Sample:
         """Make the work's load for so many seconds."""
         return self.generator.run(port, work.request, work.connections, seconds)
+
+    def sample(self, work: Work, processes: Processes, port: int) -> dict[str, Any]:
+        """Make the work's load and return what it showed, with the processor time that it cost the server."""
+        before = sum(processes.cpu().values())
+        sample = self.run_load(work, port, self.seconds)
+        processes.check()
+        used = sum(processes.cpu().values()) - before
+        return {**sample.as_dict(), "cpu_each": used / sample.requests if sample.requests else None}
 
     def load(
         self, work: Work, server: Server, env: Mapping[str, str] | None = None, warm: bool = True
@@ -283,9 +294,7 @@ class Bench:
                 self.check(work, processes, port)
                 if warm and not self.quick:
                     self.run_load(work, port, 1)
-                sample = self.run_load(work, port, self.seconds)
-                processes.check()
-                return sample.as_dict()
+                return self.sample(work, processes, port)
 
     def _mixture(self, work: Work, server: Server) -> dict[str, Any]:
         with tempfile.TemporaryDirectory(prefix="portway-bench-") as folder:
@@ -294,15 +303,14 @@ class Bench:
                 self.check(work, processes, port)
                 if not self.quick:
                     self.run_load(work, port, 1)
-                alone = self.run_load(work, port, self.seconds)
+                alone = self.sample(work, processes, port)
                 with _crowd(port) as crowd:
                     # What it takes to get rid of the crowd's own requests is not what is measured.
                     if not self.quick:
                         self.run_load(work, port, 1)
-                    sample = self.run_load(work, port, self.seconds)
+                    sample = self.sample(work, processes, port)
                     counted = _dismiss(crowd)
-                processes.check()
-                return {**sample.as_dict(), "alone": alone.as_dict(), "hanging": counted}
+                return {**sample, "alone": alone, "hanging": counted}
 
 
 def _crowd(port: int) -> "subprocess.Popen[str]":

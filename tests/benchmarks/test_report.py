@@ -5,7 +5,10 @@ import pytest
 from benchmarks import report
 
 ROUNDS = [
-    {"portway": {"rate": 1000.0, "p99": 0.002, "errors": {}}, "granian": {"rate": 500.0, "p99": 0.25}},
+    {
+        "portway": {"rate": 1000.0, "p99": 0.002, "cpu_each": 1e-5, "errors": {}},
+        "granian": {"rate": 500.0, "p99": 0.25},
+    },
     {
         "portway": {"rate": 2000.0, "p99": 0.004, "errors": {"read": 2}},
         "granian": {"rate": 500.0, "p99": 0.35},
@@ -20,16 +23,16 @@ ROUNDS = [
 def test_a_row_holds_median_spread_ratio_and_what_went_wrong(measured):
     rows = report.rows_of(measured(ROUNDS)["work"]["hello-1"])
     assert rows == [
-        ["Portway", "1,500", "1,000 .. 2,000", "", "3.0 ms", "3 x read"],
+        ["Portway", "1,500", "1,000 .. 2,000", "", "3.0 ms", "10.0 us", "3 x read"],
         # 500/1000 and 500/2000: their median.
-        ["Granian", "500", "500 .. 500", "0.38 x", "300 ms", "it ended with 1"],
+        ["Granian", "500", "500 .. 500", "0.38 x", "300 ms", "", "it ended with 1"],
     ]
 
 
 def test_a_server_that_never_answered_has_its_reason(measured):
     rounds = [{"portway": {"failed": "it does not listen"}}]
     assert report.rows_of(measured(rounds)["work"]["hello-1"]) == [
-        ["Portway", "failed", "", "", "", "it does not listen"]
+        ["Portway", "failed", "", "", "", "", "it does not listen"]
     ]
 
 
@@ -100,7 +103,7 @@ def test_a_bar_in_a_cell_does_not_end_it():
 
 def test_the_long_tables_hold_all_work_and_the_verdicts(measured):
     text = report.full_tables(measured(ROUNDS))
-    assert "| Portway | 1,500 | 1,000 .. 2,000 |  | 3.0 ms | 3 x read |" in text
+    assert "| Portway | 1,500 | 1,000 .. 2,000 |  | 3.0 ms | 10.0 us | 3 x read |" in text
     assert (
         "| hello-1 | rate, of the faster of FastPySGI and bjoern | at least 0.95 x | - | not measured |"
         in text
