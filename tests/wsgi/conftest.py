@@ -20,6 +20,8 @@ from portway.wsgi.gateway import Gateway, Outcome
 from portway.wsgi.input import RequestBody
 from portway.wsgi.sink import ClientDisconnected
 
+PEER = ("192.0.2.7", 4711)
+LOCAL = ("192.0.2.1", 8000)
 DATE = b"Sun, 06 Nov 1994 08:49:37 GMT"
 
 
@@ -128,6 +130,39 @@ def sink_fixture() -> type[MemorySink]:
 
 
 @pytest.fixture(scope="session")
+def get() -> Callable[..., bytes]:
+    """Return get(target, *fields): the bytes of a request without a body, GET unless told."""
+
+    def get(target: str = "/", *fields: str, version: str = "1.1", method: str = "GET") -> bytes:
+        lines = [
+            f"{method} {target} HTTP/{version}",
+            *(["Host: example.com"] if version == "1.1" else []),
+            *fields,
+        ]
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def build() -> Callable[..., dict[str, Any]]:
+    """Return build(raw, **options): the environ of the request, from 192.0.2.7 to port 8000 unless told."""
+
+    def build(
+        raw: bytes,
+        *,
+        peer: Any = PEER,
+        local: Any = LOCAL,
+        builder: EnvironBuilder | None = None,
+        **options: Any,
+    ) -> dict[str, Any]:
+        request, body = parse(raw, memory=10_000)
+        return (builder or EnvironBuilder(**options)).build(request, body, peer, local)
+
+    return build
+
+
+@pytest.fixture(scope="session")
 def call() -> Callable[..., Answer]:
     """Return call(application, raw request or method, ...): the application called through the Gateway."""
 
@@ -145,7 +180,7 @@ def call() -> Callable[..., Answer]:
             raw = raw.replace(b"GET", method.encode(), 1)
         request, body = parse(raw)
         builder = builder or EnvironBuilder()
-        environ = builder.build(request, body, ("192.0.2.7", 4711), ("127.0.0.1", 8000))
+        environ = builder.build(request, body, PEER, ("127.0.0.1", 8000))
         sink = sink if sink is not None else MemorySink()
         gateway = Gateway(application, server)
         outcome = gateway.respond(request, environ, sink, DATE, keep_alive and request.keep_alive)
