@@ -56,6 +56,8 @@ def declare(_type: Any = None, value: Any = None, **_kwargs: Any) -> Any:
     return value
 
 
-def cast(_type: Any, value: T, **_kwargs: Any) -> T:
-    """Return the value unchanged."""
+def cast(type_: Any, value: Any, **_kwargs: Any) -> Any:
+    """Return the value, of which an integer type takes the whole part; nothing else is converted."""
+    if isinstance(value, float) and issubclass(type_, int):
+        return int(value)
     return value
