@@ -5,7 +5,7 @@ import io
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -117,6 +117,76 @@ def read(outcome: Outcome, sink: MemorySink, method: str) -> Answer:
         answer.body = error.partial
     answer.rest = stream.file.read()
     return answer
+
+
+class Closing:
+    """An iterable that counts its closings and remembers the thread of each; a piece may be a function."""
+
+    def __init__(self, pieces: Iterable[Any] = (b"x",), close_raises: BaseException | None = None) -> None:
+        self.pieces = pieces
+        self.close_raises = close_raises
+        self.closed_in: list[int] = []
+
+    def __iter__(self) -> Iterator[Any]:
+        return (piece() if callable(piece) else piece for piece in self.pieces)
+
+    def close(self) -> None:
+        self.closed_in.append(threading.get_ident())
+        if self.close_raises is not None:
+            raise self.close_raises
+
+
+@pytest.fixture(name="Closing", scope="session")
+def closing_fixture() -> type[Closing]:
+    return Closing
+
+
+@pytest.fixture(scope="session")
+def raising() -> Callable[[BaseException], Callable[[], None]]:
+    """Return raising(error): a piece for Closing that raises it when it is asked for."""
+
+    def raising(error: BaseException) -> Callable[[], None]:
+        def piece() -> None:
+            raise error
+
+        return piece
+
+    return raising
+
+
+@pytest.fixture(scope="session")
+def make_body() -> Callable[[str, list[Any]], Iterable[Any]]:
+    """Return make_body(kind, pieces): the pieces as a list, tuple, iterator, generator or other object."""
+
+    def make_body(kind: str, pieces: list[Any]) -> Iterable[Any]:
+        if kind == "list":
+            return pieces
+        if kind == "tuple":
+            return tuple(pieces)
+        if kind == "iterator":
+            return iter(pieces)
+        if kind == "generator":
+            return (piece for piece in pieces)
+        assert kind == "object"
+        return Closing(pieces)
+
+    return make_body
+
+
+@pytest.fixture(scope="session")
+def returning() -> Callable[..., Callable[..., Any]]:
+    """Return returning(body, headers, status): an application that answers with them."""
+
+    def returning(
+        body: Any, headers: Any = (("Content-Type", "text/plain"),), status: str = "200 OK"
+    ) -> Callable[..., Any]:
+        def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+            start_response(status, list(headers))
+            return body
+
+        return application
+
+    return returning
 
 
 @pytest.fixture(name="parse", scope="session")
