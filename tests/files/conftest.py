@@ -1,5 +1,6 @@
 """A site of real files in a temporary folder, and a way to ask a `FileServer` for them."""
 
+import gzip
 import os
 import tempfile
 import time
@@ -108,6 +109,28 @@ class Site:
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     return Site(tmp_path)
+
+
+@pytest.fixture
+def css(site: Site) -> Path:
+    """A small static file of the site, css/site.css."""
+    return site.write("static/css/site.css", b"a { color: green }\n" * 50)
+
+
+@pytest.fixture
+def big(site: Site) -> Path:
+    """A static file of the site that is too big for memory, big.bin."""
+    return site.write("static/big.bin", bytes(range(256)) * 400)
+
+
+@pytest.fixture
+def compressed(site: Site, css: Path) -> dict[str, bytes]:
+    """The content of css/site.css and of its precompressed siblings, by coding; "" is the file itself."""
+    content = css.read_bytes()
+    codings = {"": content, "gzip": gzip.compress(content), "br": b"brotli", "zstd": b"zstandard"}
+    for coding, extension in (("gzip", ".gz"), ("br", ".br"), ("zstd", ".zst")):
+        site.write("static/css/site.css" + extension, codings[coding])
+    return codings
 
 
 @pytest.fixture
