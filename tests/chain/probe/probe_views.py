@@ -13,6 +13,9 @@ from django.views.decorators.csrf import csrf_exempt
 
 FOLDER = Path(os.environ["PROBE_FOLDER"])
 
+if (FOLDER / "broken-release").exists():
+    raise ImportError("this release is broken on purpose")
+
 
 def seen(request: HttpRequest) -> JsonResponse:
     """What Django makes of the request, and every field of its head."""
