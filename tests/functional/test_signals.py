@@ -74,7 +74,6 @@ def test_a_kept_connection_is_closed_by_the_end(serve):
     assert server.wait() == 0
 
 
-@pytest.mark.xfail(reason="the worker closes its own copies of the listening sockets, not those it was given")
 def test_new_connections_are_refused_while_a_request_finishes(serve, gate):
     server = serve("about", "--workers", 1)
     client = begin(server, f"/open{gate}")

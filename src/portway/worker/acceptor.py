@@ -14,6 +14,7 @@ import errno
 import logging
 import select
 import socket
+import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -67,6 +68,8 @@ class Acceptor:
         self._resume_at = 0.0
         self._full = False
         self._draining = False
+        # While draining: how many connections of each listening socket are still to be taken.
+        self._left: dict[int, int] = {}
         self._closed = False
         self._logged: dict[str, float] = {}
 
@@ -184,6 +187,8 @@ class Acceptor:
         if not self._closed:
             self._draining = True
             self._pause(0.0)
+            # Not more than wait now: whoever goes on connecting must not keep the worker from ending.
+            self._left = {fd: _backlog_length(site.sock) for fd, site in self.sites.items()}
             self._drain_backlog(now)
 
     @property
@@ -192,12 +197,14 @@ class Acceptor:
         return self._closed
 
     def _drain_backlog(self, now: float) -> None:
-        for site in self.sites.values():
-            while True:
+        for fd, site in self.sites.items():
+            while self._left[fd] > 0:
                 if len(self._service.connections) >= self._limit:
                     return
                 result = self._accept(site, now)
+                self._left[fd] -= 1
                 if result is EXHAUSTED:
+                    self._left[fd] += 1
                     return
                 if result is EMPTY:
                     break
@@ -207,11 +214,20 @@ class Acceptor:
         self.sites.clear()
 
 
-def listening_socket(sock: socket.socket) -> socket.socket:
-    """Return a worker's own non-blocking object for a listening socket that it shares with others."""
-    own = sock.dup()
-    own.setblocking(False)
-    if own.family in (socket.AF_INET, socket.AF_INET6):
+def _backlog_length(sock: socket.socket) -> int:
+    """Return how many connections wait to be accepted; for a Unix socket, which cannot tell, how many may."""
+    if sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return socket.SOMAXCONN
+    # For a listening socket the kernel puts the length into tcpi_unacked, the fifth of the 32-bit words that follow
+    # eight bytes (linux/tcp.h).
+    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+    length: int = struct.unpack_from("=I", info, 24)[0]
+    return length
+
+
+def prepare_listening_socket(sock: socket.socket) -> None:
+    """Make a listening socket fit for a worker that shares it with others."""
+    sock.setblocking(False)
+    if sock.family in (socket.AF_INET, socket.AF_INET6):
         # Accepted sockets inherit it: a response that takes two sends is not to wait for an acknowledgement.
-        own.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return own
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -220,30 +220,6 @@ class Connection(Transport):
         outbox: Any = self.outbox
         return outbox is not None and outbox.size != 0 and self._flush_outbox(now) and self.deadline > now
 
-    def answer_late(self, page: bytes) -> None:
-        """Send a last answer in the place of an application that does not return, and give the client up.
-
-        The leader, with the lock held; the owner is in the application and has sent nothing.
-        """
-        batch = self.batch
-        self.batch = None
-        try:
-            if batch:
-                page = b"".join(batch) + page
-            if self.outbox is None or self.outbox.size == 0:
-                self.sock.send(page)
-        except OSError:
-            pass
-        self.cut()
-
-    def cut(self) -> None:
-        """End a response that will not become whole; the owner closes. The leader, with the lock held."""
-        try:
-            self.sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        self._lost()
-
     def begin_drain(self, now: cython.double) -> Any:
         """Close if nothing is under way; a connection that never sent a request gets a moment for it. The leader.
 

@@ -24,7 +24,7 @@ from portway.http.limits import Limits
 from portway.net.system import Poller
 from portway.observe.access import AccessLog
 from portway.observe.scoreboard import WorkerState
-from portway.worker.acceptor import Acceptor, listening_socket
+from portway.worker.acceptor import Acceptor, prepare_listening_socket
 from portway.worker.deadlines import Deadlines
 from portway.worker.leadership import Leadership, Seat
 from portway.worker.local import LocalAnswers
@@ -83,7 +83,9 @@ class Worker:
         )
         slots = [self._slot.thread(index) for index in range(threads)]
         self._loop = Loop(self._service, poller, slots, self._wake_write)
-        sites = [Site(listening_socket(listener.socket), listener.url) for listener in spec.listeners]
+        for listener in spec.listeners:
+            prepare_listening_socket(listener.socket)
+        sites = [Site(listener.socket, listener.url) for listener in spec.listeners]
         self._loop.acceptor = Acceptor(
             self._service, sites, settings.worker_connections, self._leave_to_others, self._loop.wake
         )

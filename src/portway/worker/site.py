@@ -7,7 +7,7 @@ from typing import Any
 class Site:
     """A listening socket of the worker.
 
-    sock: listening, non-blocking; the worker's own object for a socket that it shares with others. url: for messages.
+    sock: listening, non-blocking, shared with other processes. url: for messages.
     local: its address as the socket module gives it, the same object for all requests.
     """
 

@@ -177,3 +177,29 @@ class Transport:
             self.service.epoll.unregister(self.fd)
         if self.outbox is not None:
             self.outbox.close()
+
+    # For the leader, where an application does not return or a client does not read. The lock is held.
+
+    def answer_late(self, page: bytes) -> None:
+        """Send a last answer in the place of an application that does not return, and give the client up.
+
+        The leader, with the lock held; the owner is in the application and has sent nothing.
+        """
+        batch = self.batch
+        self.batch = None
+        try:
+            if batch:
+                page = b"".join(batch) + page
+            if self.outbox is None or self.outbox.size == 0:
+                self.sock.send(page)
+        except OSError:
+            pass
+        self.cut()
+
+    def cut(self) -> None:
+        """End a response that will not become whole; the owner closes. The leader, with the lock held."""
+        try:
+            self.sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self._lost()
