@@ -168,6 +168,10 @@ class Children:
         """Return the workers of a generation that nobody told to end."""
         return [c for c in self.workers.values() if c.generation == generation and c.phase in LIVE]
 
+    def is_forking(self) -> bool:
+        """Tell whether a worker was asked for whose process is not known yet."""
+        return any(child.phase is Phase.ASKED for child in self.workers.values())
+
     def find_worker(self, pid: int) -> Child | None:
         """Return the worker with this process id."""
         return next((child for child in self.workers.values() if child.pid == pid), None)

@@ -149,6 +149,19 @@ def leave(code: int) -> None:
     os._exit(code & 0xFF)
 
 
+def reap() -> list[tuple[int, str]]:
+    """Return the children that have ended since the last time, and how, without waiting."""
+    deaths: list[tuple[int, str]] = []
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return deaths
+        if pid == 0:
+            return deaths
+        deaths.append((pid, describe_end(status)))
+
+
 def describe_end(status: int) -> str:
     """Say how a process ended, from what waitpid(2) returned: "exited with 1", "was killed by SIGKILL"."""
     code = os.waitstatus_to_exitcode(status)

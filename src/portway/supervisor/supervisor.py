@@ -28,7 +28,7 @@ from portway.settings.errors import SettingsError
 from portway.settings.table import Settings
 from portway.settings.target import Target
 from portway.supervisor import plan, signals, spawn
-from portway.supervisor.children import Child, Children, Death, Failure, Mold, Phase
+from portway.supervisor.children import Child, Children, Death, Failure, Mold
 from portway.supervisor.generations import Generations, listen
 from portway.supervisor.logfiles import open_logs, reopen_logs
 from portway.supervisor.messages import Inbox, Message, unpack_failure
@@ -171,7 +171,7 @@ class Supervisor:
         numbers = self._signals.take()
         # Before the messages: what a child said before it died is in the inbox by the time that its death is
         # known.
-        deaths = _reap()
+        deaths = spawn.reap()
         for message in self._inbox.take():
             self._receive(message, now)
         for number in numbers:
@@ -245,7 +245,7 @@ class Supervisor:
         death = self.children.reaped(pid, how, now)
         if death is None:
             # An orphan of the application's, or a worker that died before we were told that it was there.
-            if self._is_forking():
+            if self.children.is_forking():
                 self._strangers[pid] = how
             log.debug("Process %d, which is none of ours, %s.", pid, how)
         elif isinstance(death.child, Child):
@@ -285,9 +285,6 @@ class Supervisor:
         for child in self.children.workers.values():
             if child.beat:
                 self.children.worker_beat(child.nr, now)
-
-    def _is_forking(self) -> bool:
-        return any(child.phase is Phase.ASKED for child in self.children.workers.values())
 
     # What happened: messages.
 
@@ -329,7 +326,7 @@ class Supervisor:
         how = self._strangers.pop(worker, None)
         if how is not None:
             self._note_death(worker, how, now)
-        if not self._is_forking():
+        if not self.children.is_forking():
             self._strangers.clear()
 
     # What happened: signals. The methods have the names of signals.MEANINGS.
@@ -491,16 +488,3 @@ class Supervisor:
         needed = {children.current, children.candidate, children.replacement}
         # A reload that waits for its turn has said already what comes next.
         self._generations.keep(needed, 0 if children.reload_asked else children.current)
-
-
-def _reap() -> list[tuple[int, str]]:
-    """Return the processes that have ended since the last time, and how."""
-    deaths: list[tuple[int, str]] = []
-    while True:
-        try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return deaths
-        if pid == 0:
-            return deaths
-        deaths.append((pid, spawn.describe_end(status)))
