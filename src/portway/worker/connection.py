@@ -202,7 +202,7 @@ class Connection(Transport):
                     self.exchange.on_deadline(now)
             finally:
                 self.release()
-        elif phase == HEAD or phase == BODY:
+        elif phase in (HEAD, BODY):
             what = "head" if phase == HEAD else "body"
             self._refuse(RemoteProtocolError(408, f"the {what} did not arrive in time"), now)
         elif phase != WRITE or not self._takes_more(now):
@@ -214,8 +214,8 @@ class Connection(Transport):
     def _takes_more(self, now: cython.double) -> cython.bint:
         """Tell whether the client has taken something of its response, and has been given more time for that.
 
-        The kernel says that a socket is writable when a third of its buffer is free. That may be more than a slow client
-        takes within the deadline, although it reads all the time.
+        The kernel says that a socket is writable when a third of its buffer is free. That may be more than a slow
+        client takes within the deadline, although it reads all the time.
         """
         outbox: Any = self.outbox
         return outbox is not None and outbox.size != 0 and self._flush_outbox(now) and self.deadline > now
@@ -275,7 +275,7 @@ class Connection(Transport):
                 self.close()
                 return None
             except OSError as error:
-                log.error("Could not keep a request's body on disk: %s. Answered 503.", error)  # noqa: TRY400
+                log.error("Could not keep a request's body on disk: %s. Answered 503.", error)
                 self._answer_error(503, now)
                 return None
             exchange.ready = now
@@ -453,7 +453,7 @@ class Connection(Transport):
         self.phase = LINGER
 
     def close(self, reset: cython.bint = False) -> Any:
-        """Close the connection; with `reset` so that the client cannot take a cut response for a whole one. The owner."""
+        """Close the connection; with `reset`, a client cannot take a cut response for a whole one. The owner."""
         self.acquire()
         try:
             if self.phase == CLOSED:

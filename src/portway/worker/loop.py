@@ -129,7 +129,7 @@ class Loop:
                     connection: Connection = found
                     try:
                         exchange = connection.on_event(poller.events_at(index), now)
-                    except Exception:
+                    except Exception:  # noqa: BLE001 - one connection's trouble must not be everybody's
                         self._give_up(connection)
                         continue
                     if exchange is not None:
@@ -224,7 +224,7 @@ class Loop:
         request: Exchange = exchange
         try:
             request.run(seat, self._thread_slots[seat.index])
-        except Exception:
+        except Exception:  # noqa: BLE001 - one connection's trouble must not be everybody's
             self._give_up(request.connection)
             return False
         return True
@@ -234,7 +234,7 @@ class Loop:
         request: Exchange = exchange
         try:
             return request.finish(is_leader)
-        except Exception:
+        except Exception:  # noqa: BLE001 - one connection's trouble must not be everybody's
             self._give_up(request.connection)
             return None
 

@@ -42,9 +42,9 @@ def is_compiled() -> bool:
 class Transport:
     """A client's socket, as far as sending goes.
 
-    service: what all connections of the worker share. outbox: what the socket did not take, None as long as it took everything. gone: nothing can
-    be sent any more. deadline: when what is waited for must have happened, in seconds of the monotonic clock; 0.0 for
-    never.
+    service: what all connections of the worker share. outbox: what the socket did not take, None as long as it took
+    everything. gone: nothing can be sent any more. deadline: when what is waited for must have happened, in seconds of
+    the monotonic clock; 0.0 for never.
     """
 
     def __init__(self, service: Any, sock: socket.socket) -> None:
@@ -114,7 +114,7 @@ class Transport:
         try:
             self.outbox.put(rest)
         except OSError as error:
-            log.error("Could not keep a response for a slow client: %s. Its connection is closed.", error)  # noqa: TRY400
+            log.error("Could not keep a response for a slow client: %s. Its connection is closed.", error)
             self.gone = True
             raise ClientDisconnected from None
         self._await_writable()
@@ -170,7 +170,7 @@ class Transport:
 
     @cython.cfunc
     def _lost(self) -> Any:
-        """Note that nothing can be sent any more; the owner closes. The leader, with the lock held where another owns."""
+        """Note that nothing can be sent any more; the owner closes. The leader, with the lock where another owns."""
         self.gone = True
         if self.registered:
             self.registered = False
