@@ -9,7 +9,8 @@ import sys
 
 from setuptools import Extension, setup
 
-# Each is an ordinary typed .py file in Cython's pure-Python mode; tests/architecture holds this list to the files.
+# Each is an ordinary typed .py file in Cython's pure-Python mode; tests/architecture
+# holds this list to the files.
 COMPILED = (
     "portway.http.chunked",
     "portway.http.head",
@@ -39,7 +40,12 @@ if not NONE and COMPILED:
 
     extensions = cythonize(
         [
-            Extension(name, [f"src/{name.replace('.', '/')}.py"], extra_compile_args=["-O3", "-g0"], optional=not REQUIRED)
+            Extension(
+                name,
+                [f"src/{name.replace('.', '/')}.py"],
+                extra_compile_args=["-O3", "-g0"],
+                optional=not REQUIRED,
+            )
             for name in COMPILED
         ],
         build_dir="build/cython",

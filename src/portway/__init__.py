@@ -1,7 +1,8 @@
 """Portway: a WSGI application server (PEP 3333) that takes a Django project to production with one command.
 
-Importing this package starts nothing. With PORTWAY_NO_EXTENSIONS=1 in the environment the uncompiled form of every
-module is loaded, also where a compiled one stands beside it: for debugging, coverage and the tests of both builds.
+Importing this package starts nothing. With PORTWAY_NO_EXTENSIONS=1 in the environment the uncompiled form of
+every module is loaded, also where a compiled one stands beside it: for debugging, coverage and the tests of
+both builds.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""A Django project served by `portway` in its folder: found, reloaded, and its views imported before it serves."""
+"""A Django project served by `portway` in its folder: found, reloaded, views imported before it serves."""
 
 import signal
 
@@ -27,8 +27,12 @@ FILES = {
     "shop/settings.py": SETTINGS,
     "shop/urls.py": URLS,
     "shop/more.py": MORE,
-    "shop/views.py": "from django.http import HttpResponse\ndef index(request):\n    return HttpResponse('first')\n",
-    "shop/wsgi.py": "from django.core.wsgi import get_wsgi_application\napplication = get_wsgi_application()\n",
+    "shop/views.py": (
+        "from django.http import HttpResponse\ndef index(request):\n    return HttpResponse('first')\n"
+    ),
+    "shop/wsgi.py": (
+        "from django.core.wsgi import get_wsgi_application\napplication = get_wsgi_application()\n"
+    ),
 }
 
 

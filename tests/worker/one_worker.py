@@ -1,7 +1,8 @@
 """Runs one worker without a supervisor, for the tests of portway.worker; not a test itself.
 
-Usage: one_worker.py APPLICATION [FLAG...]: APPLICATION is module:name of tests/worker/applications.py or any other
-module that can be imported. Prints a line of JSON with the port, then one for each message of the worker.
+Usage: one_worker.py APPLICATION [FLAG...]: APPLICATION is module:name of tests/worker/applications.py or any
+other module that can be imported. Prints a line of JSON with the port, then one for each message of the
+worker.
 """
 
 import json

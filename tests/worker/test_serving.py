@@ -127,7 +127,9 @@ def test_a_bad_request_gets_a_short_page_and_a_line_in_the_log(start_worker, bad
 
 def test_a_request_behind_a_bad_one_is_not_read(start_worker):
     client = start_worker().client()
-    client.send(b"GET /first HTTP/1.1\r\nHost: test\r\n\r\nBAD\r\n\r\nGET /third HTTP/1.1\r\nHost: test\r\n\r\n")
+    client.send(
+        b"GET /first HTTP/1.1\r\nHost: test\r\n\r\nBAD\r\n\r\nGET /third HTTP/1.1\r\nHost: test\r\n\r\n"
+    )
     assert client.response()[2] == b"GET /first"
     assert client.response()[0] == 400
     assert client.is_closed()
@@ -231,7 +233,7 @@ def test_the_access_log_has_a_line_for_every_answer(start_worker, tmp_path, even
         "--access-logfile",
         str(log),
         "--access-logformat",
-        '%(m)s %(U)s %(s)s %(B)s',
+        "%(m)s %(U)s %(s)s %(B)s",
         "--static",
         f"/static/={tmp_path / 'root'}",
     )
@@ -268,11 +270,17 @@ def test_what_the_worker_prints_is_its_messages(start_worker):
     assert all(json.loads(line) for line in worker.lines)
 
 
-def test_the_access_log_names_the_client_behind_a_trusted_proxy_for_files_too(start_worker, tmp_path, eventually):
+def test_the_access_log_of_files_names_the_client_behind_a_trusted_proxy(start_worker, tmp_path, eventually):
     log = tmp_path / "access.log"
     (tmp_path / "a.txt").write_text("file")
     worker = start_worker(
-        "applications:routes", "--access-logfile", str(log), "--access-logformat", "%(h)s %(U)s", "--static", f"/static/={tmp_path}"
+        "applications:routes",
+        "--access-logfile",
+        str(log),
+        "--access-logformat",
+        "%(h)s %(U)s",
+        "--static",
+        f"/static/={tmp_path}",
     )
     client = worker.client()
     client.get("/static/a.txt", "X-Forwarded-For: 192.0.2.7")

@@ -33,18 +33,18 @@ def test_a_drain_finishes_what_runs_and_what_waits(start_worker, tmp_path, threa
     clients = [worker.client() for _ in range(6)]
     for client in clients:
         client.send(f"GET /block?{release} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
-    # One more request tells that the others were read: it is answered by nobody but a worker that is not stuck.
+    # One more request tells that the others were read: nobody answers it but a worker that is not stuck.
     worker.signal(signal.SIGTERM)
     assert worker.process.poll() is None
     release.touch()
     for client in clients:
-        status, fields, body = client.response()
+        status, _, body = client.response()
         assert (status, body) == (200, b"released")
     assert worker.wait() == 0
 
 
 def test_a_drain_answers_what_is_in_the_backlog(start_worker, tmp_path, eventually):
-    """Connections that were made, but not accepted because the worker had its fill, are served before it ends."""
+    """Connections that were made, but not accepted because the worker is full, are served before it ends."""
     worker = start_worker("applications:routes", "--threads", "1", "--worker-connections", "1")
     release = tmp_path / "release"
     first = worker.client()

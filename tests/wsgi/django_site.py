@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 
+import django
 from django.conf import settings
 from django.core.files import File
 from django.core.signals import request_finished
@@ -18,7 +19,6 @@ from django.core.wsgi import get_wsgi_application
 from django.http import FileResponse, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.urls import path
 
-import django
 from portway.http.events import END_OF_MESSAGE
 from portway.http.limits import Limits
 from portway.http.parser import RequestParser

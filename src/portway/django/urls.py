@@ -1,7 +1,8 @@
 """Imports a Django project's URL configuration, and with it its views, where the application is loaded.
 
-Django itself does so at the first request. Doing it in the mold has three uses: a reload notices views that cannot be
-imported while the old generation still serves, the workers share their memory, and no reader waits for the import.
+Django itself does so at the first request. Doing it in the mold has three uses: a reload notices views that
+cannot be imported while the old generation still serves, the workers share their memory, and no reader waits
+for the import.
 """
 
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from typing import Any
 
 
 def import_urls() -> None:
-    """Import ROOT_URLCONF, all that it includes, and the handlers of errors; nothing where the settings name none.
+    """Import ROOT_URLCONF, all that it includes, and the handlers of errors; nothing where there is none.
 
     Call it where Django is set up. Raises whatever the project's code raises.
     """

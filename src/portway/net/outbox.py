@@ -1,9 +1,9 @@
 """What is still to be sent on a connection: bytes and parts of files, in order.
 
-An Outbox holds what the socket did not take at once. Beyond `memory` bytes it keeps data in an unlinked temporary file,
-so a slow client costs disk and not memory. It is shared by two threads: the one that runs the application puts, the
-leader flushes; every method takes the lock. It knows no HTTP and no deadlines, and it never blocks, except in
-`wait_below`, which is for the application's thread alone.
+An Outbox holds what the socket did not take at once. Beyond `memory` bytes it keeps data in an unlinked
+temporary file, so a slow client costs disk and not memory. It is shared by two threads: the one that runs the
+application puts, the leader flushes; every method takes the lock. It knows no HTTP and no deadlines, and it
+never blocks, except in `wait_below`, which is for the application's thread alone.
 """
 
 import os
@@ -18,12 +18,13 @@ MEMORY = 1 << 20
 HIGH_WATER = 16 << 20
 #: Bytes at which it may go on.
 LOW_WATER = 4 << 20
-#: The most that one call of sendfile or send is asked to move, so that one fast client does not hold the leader. Bytes.
+#: The most that one call of sendfile or send is asked to move, so that one fast client does not hold the
+#: leader. Bytes.
 SEND_AT_MOST = 1 << 20
 
 
 class FilePart:
-    """A part of a file that is to be sent: `count` bytes from `offset`, and whether the descriptor ends with it."""
+    """A part of a file to send: `count` bytes from `offset`, and whether the descriptor ends with it."""
 
     __slots__ = ("count", "fd", "offset", "owned")
 
@@ -125,7 +126,7 @@ class Outbox:
         self._spool_end = 0
 
     def flush(self, sock: socket.socket) -> int:
-        """Send what the socket takes; return how many bytes that was. The leader, or the owner of the connection.
+        """Send what the socket takes; return how many bytes that was. The leader, or the connection's owner.
 
         Raises OSError if the connection is broken, and EOFError if a file became shorter than was announced.
         """
@@ -165,7 +166,7 @@ class Outbox:
         return total
 
     def wait_below(self) -> bool:
-        """Block the application's thread until the outbox is at its low-water mark; False if it was closed instead."""
+        """Block the application's thread until the outbox is at its low-water mark; False if it is closed."""
         with self._changed:
             while not self.closed and self.size > self._low_water:
                 self._changed.wait()

@@ -1,8 +1,9 @@
 """The four system calls of the hot path: recv, send, epoll_wait and the monotonic clock.
 
-The compiled form calls the C library; the other form calls the standard library's socket, select and time, which do
-the same with an object or two more. Sockets are non-blocking. recv and send keep the GIL in the compiled form: they
-take a few microseconds, and giving the GIL away costs more than that; epoll_wait gives it away.
+The compiled form calls the C library; the other form calls the standard library's socket, select and time,
+which do the same with an object or two more. Sockets are non-blocking. recv and send keep the GIL in the
+compiled form: they take a few microseconds, and giving the GIL away costs more than that; epoll_wait gives it
+away.
 """
 
 import errno
@@ -41,14 +42,14 @@ def is_compiled() -> bool:
 def clock() -> cython.double:
     """Return the monotonic clock in seconds, the same as time.monotonic()."""
     if cython.compiled:
-        now: timespec
+        now = cython.declare(timespec)
         clock_gettime(CLOCK_MONOTONIC, cython.address(now))
         return now.tv_sec + now.tv_nsec * 1e-9
     return time.monotonic()
 
 
 def receive(sock: socket.socket, fd: cython.int, size: cython.Py_ssize_t) -> bytes | None:
-    """Return what there is to read, at most `size` bytes; b"" at the end of the stream, None where there is nothing now.
+    """Return what there is to read, at most `size` bytes; b"" at the stream's end, None for nothing now.
 
     fd: the socket's descriptor. Raises OSError.
     """
@@ -57,7 +58,7 @@ def receive(sock: socket.socket, fd: cython.int, size: cython.Py_ssize_t) -> byt
         count: cython.Py_ssize_t = recv(fd, _buffer, size, 0)
         if count >= 0:
             return PyBytes_FromStringAndSize(_buffer, count)
-        if c_errno == EAGAIN or c_errno == EINTR:
+        if c_errno in (EAGAIN, EINTR):
             return None
     try:
         return sock.recv(size)
@@ -66,13 +67,13 @@ def receive(sock: socket.socket, fd: cython.int, size: cython.Py_ssize_t) -> byt
 
 
 def transmit(sock: socket.socket, fd: cython.int, data: bytes) -> cython.Py_ssize_t:
-    """Send what the socket takes; return how many bytes that was, -1 where it takes none now. Raises OSError."""
+    """Send what the socket takes; return how many bytes that was, -1 for none now. Raises OSError."""
     if cython.compiled and len(data) <= HELD:
         start: cython.p_char = data
         count: cython.Py_ssize_t = send(fd, start, len(data), MSG_NOSIGNAL)
         if count >= 0:
             return count
-        if c_errno == EAGAIN or c_errno == EINTR:
+        if c_errno in (EAGAIN, EINTR):
             return -1
     try:
         return sock.send(data)
@@ -83,7 +84,7 @@ def transmit(sock: socket.socket, fd: cython.int, data: bytes) -> cython.Py_ssiz
 @cython.final
 @cython.cclass
 class Poller:
-    """An epoll instance, and the events of its last `wait`. The leader alone calls `wait` and reads the events.
+    """An epoll instance, and the events of its last `wait`. The leader alone waits and reads the events.
 
     epoll: the select.epoll object, for registering; any thread may use it.
     """
@@ -95,7 +96,7 @@ class Poller:
         self._events: list[tuple[int, int]] = []
 
     def wait(self, seconds: cython.double, wanted: cython.int) -> cython.int:
-        """Wait for events; return how many there are, at most `wanted` and at most 64. 0 seconds looks without waiting."""
+        """Wait for events; return how many there are, at most `wanted` and 64. 0 seconds: do not wait."""
         if wanted > EVENTS:
             wanted = EVENTS
         if cython.compiled:

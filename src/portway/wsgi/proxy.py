@@ -134,8 +134,8 @@ class TrustedPeers:
     def address_of(self, peer: object, fields: Iterable[tuple[str, str]]) -> str:
         """Return the client's address for a log: REMOTE_ADDR as environ would have it.
 
-        peer: the other end of the connection as the socket module has it. fields: (name in lower case, value) of the
-        request.
+        peer: the other end of the connection as the socket module has it. fields: (name in lower case, value)
+        of the request.
         """
         address = str(peer[0]) if isinstance(peer, tuple) else ""
         if self.trusts(address):
