@@ -140,13 +140,24 @@ def ask(
     keeps it open, else over as many as needed. Raises OSError, ResponseError.
     """
     own = connection is None
+    used = False
     reply = Reply(0, 0, False)
     try:
         for _ in range(count):
-            if connection is None:
-                connection = socket.create_connection(("127.0.0.1", port), timeout=patience)
-            connection.sendall(raw)
-            reply = read_reply(connection)
+            while True:
+                if connection is None:
+                    connection, used = socket.create_connection(("127.0.0.1", port), timeout=patience), False
+                try:
+                    connection.sendall(raw)
+                    reply = read_reply(connection)
+                    break
+                except (ConnectionError, ResponseError):
+                    # Servers may close after a response without having announced it.
+                    if not (own and used):
+                        raise
+                    connection.close()
+                    connection = None
+            used = True
             if not reply.keep_alive:
                 connection.close()
                 connection = None

@@ -18,8 +18,8 @@ from benchmarks.servers import Server
 if TYPE_CHECKING:
     from benchmarks.work import Bench, Work
 
-#: Requests before the memory is read: enough for each thread to have its database connection and caches.
-REQUESTS = 2000
+#: Requests for each worker before the memory is read: each thread has its database connection and caches then.
+REQUESTS = 1000
 #: Clients at once, so that all threads are used.
 CLIENTS = 16
 #: Starts within a round, of which the median counts; one before them leaves compiled files behind.
@@ -34,7 +34,7 @@ def measure_memory(bench: "Bench", work: "Work", server: Server) -> dict[str, An
             bench.check(work, processes, port)
             before = processes.cpu()
             raw = client.request_bytes(port, work.request.path)
-            count = REQUESTS // 20 if bench.quick else REQUESTS * work.workers
+            count = REQUESTS // 10 if bench.quick else REQUESTS * work.workers
             client.closed_loop(port, raw, CLIENTS * work.workers, START * 4, count)
             after = processes.cpu()
             weighed = processes.pss()

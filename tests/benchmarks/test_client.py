@@ -54,6 +54,11 @@ def answer_once(connection, _number):
     connection.sendall(LENGTH.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
 
 
+def answer_once_and_say_nothing(connection, _number):
+    connection.recv(65536)
+    connection.sendall(LENGTH)
+
+
 def hang_up(connection, number):
     if connection.recv(65536) and number > 1:
         connection.sendall(LENGTH)
@@ -74,10 +79,18 @@ def test_an_exact_number_of_requests_goes_over_one_connection(listen):
     assert listener.accepted == 1
 
 
-def test_a_server_that_closes_is_connected_to_again(listen):
-    listener = listen(answer_once)
+@pytest.mark.parametrize("serve", [answer_once, answer_once_and_say_nothing])
+def test_a_server_that_closes_is_connected_to_again(serve, listen):
+    listener = listen(serve)
     client.ask(listener.port, client.request_bytes(listener.port), 5)
     assert listener.accepted == 5
+
+
+def test_a_server_that_never_answers_is_an_error(listen):
+    listener = listen(lambda connection, _number: connection.recv(65536))
+    with pytest.raises((client.ResponseError, ConnectionError)):
+        client.ask(listener.port, client.request_bytes(listener.port), 2)
+    assert listener.accepted == 1
 
 
 def test_a_given_connection_stays_open(listen):
