@@ -237,3 +237,12 @@ def start_worker(tmp_path, request):
         worker.close()
         log = worker.log
         assert "Portway failed" not in log, log
+
+
+@pytest.fixture
+def tiny_switch_interval():
+    """Let threads take turns every microsecond rather than every five milliseconds."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
