@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -138,3 +139,43 @@ def supervise(launch, tmp_path):
         return server.wait_until_ready() if ready else server
 
     return supervise
+
+
+BROKEN = """
+import json
+
+def read():
+    return json.loads("{nonsense")
+
+application = read()
+"""
+
+
+@pytest.fixture
+def broken_source():
+    """Return the source of an application whose import raises."""
+    return BROKEN
+
+
+def wait_until(condition, why):
+    """Wait for something that no event tells of."""
+    until = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < until, why
+        time.sleep(0.01)
+
+
+@pytest.fixture(name="wait_until")
+def wait_until_fixture():
+    """Return wait_until(condition, why): polls, and fails with the reason after 30 seconds."""
+    return wait_until
+
+
+@pytest.fixture
+def wait_for_text():
+    """Return wait_for_text(path, text): waits until a file has the text."""
+
+    def wait_for_text(path, text):
+        wait_until(lambda: path.exists() and text in path.read_text(), f"{text!r} never came to {path}")
+
+    return wait_for_text

@@ -4,18 +4,8 @@ import json
 import os
 import signal
 import socket
-import time
 
 import pytest
-
-BROKEN = """
-import json
-
-def read():
-    return json.loads("{nonsense")
-
-application = read()
-"""
 
 
 def test_start_up_is_five_lines_and_then_it_serves(supervise):
@@ -154,10 +144,10 @@ def test_a_mold_that_was_killed_is_replaced_and_workers_stay(supervise):
     assert sorted(server.children()) == sorted([second, *(worker["pid"] for worker in after)])
 
 
-def test_a_mold_that_cannot_be_replaced_is_tried_again_and_workers_stay(supervise):
+def test_a_mold_that_cannot_be_replaced_is_tried_again_and_workers_stay(broken_source, supervise):
     server = supervise()
     before = [worker["pid"] for worker in server.workers(2)]
-    server.write_application(source=BROKEN)
+    server.write_application(source=broken_source)
     os.kill(server.mold(), signal.SIGKILL)
     server.wait_for_log("JSONDecodeError")
     assert [worker["pid"] for worker in server.workers(2)] == before
@@ -241,7 +231,7 @@ def test_signals_to_all_processes_by_name_hurt_nobody(supervise):
     assert sorted(server.children()) == before
 
 
-def test_logs_are_reopened_by_everybody(supervise, tmp_path):
+def test_logs_are_reopened_by_everybody(wait_for_text, wait_until, supervise, tmp_path):
     path = tmp_path / "error.log"
     server = supervise({"errorlog": str(path)}, ready=False)
     # The log is in the file, so the first answer tells that it is ready; where, its pid file would.
@@ -261,107 +251,6 @@ def test_logs_are_reopened_by_everybody(supervise, tmp_path):
 
 def links(pid):
     return {os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")}
-
-
-def wait_for_text(path, text):
-    wait_until(lambda: path.exists() and text in path.read_text(), f"{text!r} never came to {path}")
-
-
-def wait_until(condition, why):
-    """Wait for something that no event tells of."""
-    until = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < until, why
-        time.sleep(0.01)
-
-
-# First boot that fails.
-
-
-def test_an_application_that_raises_is_reported_and_exits_with_4(supervise):
-    server = supervise(source=BROKEN, ready=False)
-    assert server.wait() == 4
-    log = server.log
-    assert "The server cannot start: Importing 'app' raised JSONDecodeError: " in log
-    assert 'app.py", line 5, in read' in log
-    assert 'return json.loads("{nonsense")' in log
-    assert "  ... 2 frames in the standard library" in log
-    assert "importlib" not in log
-    assert "portway/supervisor" not in log
-
-
-def test_a_module_that_does_not_exist_exits_with_4(supervise):
-    server = supervise(application="nowhere:app", ready=False)
-    assert server.wait() == 4
-    assert "The server cannot start: Failed to find the module 'nowhere'." in server.log
-    assert "Traceback" not in server.log
-
-
-def test_a_package_that_is_missing_comes_with_a_hint(supervise):
-    server = supervise(source="import no_such_package_at_all", ready=False)
-    assert server.wait() == 4
-    assert "the module 'no_such_package_at_all' that it needs was not found" in server.log
-    assert "Hint: if 'no_such_package_at_all' is a package, install it" in server.log
-    assert 'app.py", line 1, in <module>' in server.log
-
-
-def test_a_missing_variable_comes_with_a_hint(supervise):
-    server = supervise(source="import os\nos.environ['SITE_SECRET']", ready=False)
-    assert server.wait() == 4
-    assert "Hint: set SITE_SECRET in the environment, or with --env SITE_SECRET=..." in server.log
-
-
-def test_a_syntax_error_shows_the_line(supervise):
-    server = supervise(source="value = 1\ndef broken(:\n", ready=False)
-    assert server.wait() == 4
-    assert 'app.py", line 2' in server.log
-    assert "def broken(:" in server.log
-
-
-def test_without_preload_a_broken_application_exits_with_4_as_well(supervise):
-    server = supervise({"preload_app": False}, source=BROKEN, ready=False)
-    assert server.wait() == 4
-    assert 'return json.loads("{nonsense")' in server.log
-    assert "portway/supervisor" not in server.log
-
-
-def test_an_application_that_exits_is_no_clean_end(supervise):
-    server = supervise(source="import sys\nsys.exit(0)", ready=False)
-    assert server.wait() == 4
-    assert "must not call sys.exit()" in server.log
-
-
-def test_a_worker_that_raises_is_reported_and_exits_with_3(supervise):
-    server = supervise(FAKE_WORKER="raise", ready=False)
-    assert server.wait() == 3
-    assert "The server cannot start: RuntimeError: this worker cannot boot" in server.log
-    assert "in run_worker" in server.log
-
-
-def test_a_worker_that_just_ends_exits_with_3(supervise):
-    server = supervise(FAKE_WORKER="exit", ready=False)
-    assert server.wait() == 3
-    assert "exited with 7 before it was ready." in server.log
-
-
-def test_an_application_that_dies_in_c_code_is_reported(supervise):
-    server = supervise(source="import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", ready=False)
-    assert server.wait() == 3
-    assert "The server cannot start: The mold was killed by SIGKILL." in server.log
-
-
-def test_an_address_in_use_exits_with_1(supervise):
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        port = other.getsockname()[1]
-        server = supervise({"bind": [f"127.0.0.1:{port}"]}, ready=False)
-        assert server.wait() == 1
-    assert f"Cannot listen on 127.0.0.1:{port}: the address is in use." in server.log
-
-
-def test_a_log_that_cannot_be_opened_exits_with_1(supervise, tmp_path):
-    server = supervise({"errorlog": str(tmp_path)}, ready=False)
-    assert server.wait() == 1
-    assert f"the log {tmp_path} cannot be opened: Is a directory" in server.log
 
 
 # After the first success.
@@ -394,134 +283,6 @@ def test_stopping_everything_for_a_while_kills_nobody(supervise):
     assert sorted(server.children()) == before
 
 
-# Reload.
-
-
-def test_a_reload_brings_new_code_in_a_new_generation(supervise):
-    server = supervise()
-    before = {worker["pid"] for worker in server.workers(2)}
-    server.write_application(version=2)
-    server.send(signal.SIGHUP)
-    server.wait_for_log("Reloaded: generation 2 serves with 2 workers.")
-    server.wait_for_log(r"The mold of generation 1 exited with 0")
-    server.wait_for_log(r"Worker \d \(process \d+\) exited with 0", 2)
-    after = server.workers(2)
-    assert {worker["version"] for worker in after} == {2}
-    assert {worker["generation"] for worker in after} == {2}
-    assert not before & {worker["pid"] for worker in after}
-    assert len(server.children()) == 3
-
-
-def test_a_reload_of_broken_code_leaves_everything_as_it_was(supervise):
-    server = supervise()
-    before = [worker["pid"] for worker in server.workers(2)]
-    server.write_application(source=BROKEN)
-    server.send(signal.SIGHUP)
-    server.wait_for_log("Not reloaded, generation 1 keeps serving: Importing 'app' raised JSONDecodeError")
-    server.wait_for_log(r"return json.loads")
-    after = server.workers(2)
-    assert [worker["pid"] for worker in after] == before
-    assert {worker["version"] for worker in after} == {1}
-    os.kill(before[0], signal.SIGKILL)
-    server.wait_for_log(r"Worker 0 \(process \d+\) is ready", 2)
-    assert {worker["version"] for worker in server.workers(2)} == {1}
-    server.write_application(version=7)
-    server.send(signal.SIGHUP)
-    server.wait_for_log("Reloaded: generation 3 serves with 2 workers.")
-
-
-def test_a_reload_reads_the_settings_again(supervise, tmp_path):
-    settings = tmp_path / "settings"
-    server = supervise(RELOAD_FILE=str(settings))
-    settings.write_text(json.dumps({"workers": 3}))
-    server.send(signal.SIGHUP)
-    server.wait_for_log("Reloaded: generation 2 serves with 3 workers.")
-    assert len({worker["pid"] for worker in server.workers(3)}) == 3
-    settings.write_text(json.dumps({"workers": 1}))
-    server.send(signal.SIGHUP)
-    server.wait_for_log("Reloaded: generation 3 serves with 1 worker.")
-
-
-@pytest.mark.parametrize(
-    ("text", "why"),
-    [
-        ("no JSON", "RELOAD_FILE"),
-        ('{"workers": 33}', "workers = 33 needs a restart; a reload can change it up to 32"),
-        ('{"bind": ["192.0.2.1:0"]}', "Cannot listen on 192.0.2.1:0"),
-        ('{"errorlog": "/"}', "the log / cannot be opened: Is a directory"),
-        ('{"no_such_setting": 1}', "the settings cannot be read"),
-    ],
-)
-def test_settings_that_cannot_be_used_change_nothing(supervise, tmp_path, text, why):
-    settings = tmp_path / "settings"
-    server = supervise(RELOAD_FILE=str(settings))
-    before = sorted(server.children())
-    descriptors = len(os.listdir(f"/proc/{server.pid}/fd"))
-    settings.write_text(text)
-    server.send(signal.SIGHUP)
-    server.wait_for_log(f"Not reloaded.*{why}")
-    assert len(server.workers(2)) == 2
-    assert sorted(server.children()) == before
-    assert len(os.listdir(f"/proc/{server.pid}/fd")) == descriptors
-
-
-def test_a_reload_can_change_where_the_server_listens(supervise, tmp_path):
-    settings, old, new = tmp_path / "settings", tmp_path / "old.sock", tmp_path / "new.sock"
-    server = supervise({"bind": ["127.0.0.1:0", f"unix:{old}"]}, RELOAD_FILE=str(settings))
-    port = server.port
-    settings.write_text(json.dumps({"bind": ["127.0.0.1:0", f"unix:{new}"]}))
-    server.send(signal.SIGHUP)
-    server.wait_for_log("Reloaded: generation 2")
-    server.wait_for_log(r"Worker \d \(process \d+\) exited with 0", 2)
-    assert server.port == port
-    assert server.ask()["generation"] == 2
-    assert new.exists()
-    assert not old.exists()
-    with socket.socket(socket.AF_UNIX) as client:
-        client.connect(str(new))
-        with client.makefile() as answer:
-            assert json.loads(answer.read())["generation"] == 2
-    server.stop()
-    assert not new.exists()
-
-
-def test_many_reloads_at_once_come_to_rest(supervise):
-    server = supervise()
-    for _ in range(10):
-        server.send(signal.SIGHUP)
-    server.write_application(version=3)
-    server.send(signal.SIGHUP)
-    server.wait_for_log("Reloaded: generation")
-    server.send(signal.SIGHUP)
-    last = server.wait_for_log(r"Reloaded: generation (\d+)", 2)[1]
-    assert {worker["version"] for worker in server.workers(2)} == {3}
-    assert server.process.poll() is None
-    assert int(last) <= 13
-
-
-def test_stopping_during_a_reload(supervise, tmp_path):
-    os.mkfifo(tmp_path / "gate")
-    server = supervise()
-    server.write_application(source=f"open({str(tmp_path / 'gate')!r}).read()")
-    server.send(signal.SIGHUP)
-    server.mold(2)
-    assert server.stop() == 0
-
-
-def test_changed_files_reload(supervise):
-    server = supervise({"reload": True})
-    server.write_application(version=2)
-    server.wait_for_log(r"Changed: app.py\.")
-    server.wait_for_log("Reloaded: generation 2")
-    server.write_application(source=BROKEN)
-    server.wait_for_log("Not reloaded, generation 2 keeps serving")
-    (server.folder / "views.py").write_text("")
-    server.wait_for_log(r"Changed: views.py\.")
-    server.write_application(version=4)
-    server.wait_for_log("Reloaded: generation")
-    assert server.workers(2)[0]["version"] in (2, 4)
-
-
 # What is left, and what others are told.
 
 
@@ -537,15 +298,15 @@ def test_the_pid_file_is_there_while_the_server_is(supervise, tmp_path):
     assert not path.exists()
 
 
-def test_a_boot_that_fails_leaves_nothing(supervise, tmp_path):
+def test_a_boot_that_fails_leaves_nothing(broken_source, supervise, tmp_path):
     path, sock = tmp_path / "server.pid", tmp_path / "server.sock"
-    server = supervise({"pidfile": str(path), "bind": [f"unix:{sock}"]}, source=BROKEN, ready=False)
+    server = supervise({"pidfile": str(path), "bind": [f"unix:{sock}"]}, source=broken_source, ready=False)
     server.wait()
     assert not path.exists()
     assert not sock.exists()
 
 
-def test_the_service_manager_is_told(supervise, tmp_path):
+def test_the_service_manager_is_told(broken_source, supervise, tmp_path):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
         manager.settimeout(30)
@@ -555,7 +316,7 @@ def test_the_service_manager_is_told(supervise, tmp_path):
         server.send(signal.SIGHUP)
         assert manager.recv(4096).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
         assert manager.recv(4096) == b"READY=1\nSTATUS=Generation 2, 2 workers"
-        server.write_application(source=BROKEN)
+        server.write_application(source=broken_source)
         server.send(signal.SIGHUP)
         assert manager.recv(4096).startswith(b"RELOADING=1")
         assert manager.recv(4096).startswith(b"READY=1\nSTATUS=Not reloaded, generation 2 keeps serving: Imp")
@@ -581,7 +342,7 @@ def test_sockets_that_the_service_manager_opened_are_used(supervise, tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_molds_and_workers_run_as_the_user_of_the_settings(supervise, tmp_path):
+def test_molds_and_workers_run_as_the_user_of_the_settings(wait_for_text, supervise, tmp_path):
     for folder in (tmp_path, *tmp_path.parents[:-1]):
         if folder.stat().st_uid == 0 and len(folder.parts) > 2:
             folder.chmod(folder.stat().st_mode | 0o055)
