@@ -29,7 +29,7 @@ BUILD_NOTE := Building Portway with $(COMPILER).
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help build serve superuser test test-uncompiled test-chain check format lint types layers docs dist clean bench bench-costs bench-setup
+.PHONY: help build serve superuser test test-uncompiled test-chain check format lint types layers docs dist clean bench bench-costs bench-setup stress stress-here
 .DELETE_ON_ERROR:
 
 help: ## list the commands
@@ -93,6 +93,16 @@ test: $(VENV)/.test ## build, then run every test that needs nothing beyond pip 
 test-uncompiled: $(VENV)/.test
 	@PORTWAY_NO_EXTENSIONS=1 $(BIN)/portway --version
 	@PORTWAY_NO_EXTENSIONS=1 $(BIN)/python -m pytest -m 'not chain' $(PYTEST_ARGS)
+
+# 200,000 random requests for each build of the worker, here and on the newest other Python at hand.
+stress: stress-here ## random clients against one worker for some minutes, every answer checked (STRESS_ARGS=)
+	@newest=$$(tests/stress/newest-python) || exit 0; \
+	version='import sys; print(sys.version_info[:2])'; \
+	[ "$$($$newest -c "$$version")" = "$$($(BIN)/python -c "$$version")" ] || \
+		$(MAKE) --no-print-directory stress-here PYTHON=$$newest
+
+stress-here: $(VENV)/.built
+	@$(BIN)/python tests/stress/run.py $(STRESS_ARGS)
 
 test-chain: $(VENV)/.test ## follow requests through Debian's nginx, which is installed where it is missing
 	@deploy/install-nginx
