@@ -322,6 +322,10 @@ class Connection(Transport):
             return self._finish(keep_alive, now)
         self.acquire()
         try:
+            if self.gone:
+                # The leader found that out while we waited for the lock, and listens to this connection no more.
+                self.close(True)
+                return None
             return self._finish(keep_alive, now)
         finally:
             self.release()
