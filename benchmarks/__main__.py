@@ -135,16 +135,28 @@ def _measure(arguments: argparse.Namespace) -> int:
 
 
 def _write(arguments: argparse.Namespace) -> int:
-    bench = results.read(arguments.file or results.newest("bench"))
+    path = arguments.file or results.newest("bench")
+    bench = results.read(path)
     if arguments.command == "readme":
         changed = report.write_between(
             arguments.target, "benchmarks", report.short_table(bench), _README_SECTION, _README_BEFORE
         )
     else:
-        changed = report.write_between(arguments.target, "benchmarks", report.full_tables(bench))
+        plot = _copy(path.with_suffix(".svg"), arguments.target, "comparison")
+        changed = report.write_between(arguments.target, "benchmarks", report.full_tables(bench, plot))
         changed |= _write_costs(arguments)
     print(f"{arguments.target} {'has changed' if changed else 'was up to date'}")
     return 0
+
+
+def _copy(plot: Path, page: Path, name: str) -> str:
+    """Put a plot beside the page, as pages are built from their own folder; return its name there, or ""."""
+    if not plot.exists():
+        return ""
+    folder = page.with_suffix("")
+    folder.mkdir(exist_ok=True)
+    shutil.copyfile(plot, folder / f"{name}.svg")
+    return f"{folder.name}/{name}.svg"
 
 
 def _write_costs(arguments: argparse.Namespace) -> bool:
@@ -154,15 +166,11 @@ def _write_costs(arguments: argparse.Namespace) -> bool:
         run.say(str(error))
         return False
     found = results.read(path)
-    # The page shows copies: the documentation is built from its own folder.
-    folder = arguments.target.with_suffix("")
-    folder.mkdir(exist_ok=True)
-    shown = {}
-    for name in found["curves"]:
-        drawn = path.with_name(f"{path.stem}-{name}.svg")
-        if drawn.exists():
-            shutil.copyfile(drawn, folder / f"{name}.svg")
-            shown[name] = f"{folder.name}/{name}.svg"
+    copies = {
+        name: _copy(path.with_name(f"{path.stem}-{name}.svg"), arguments.target, name)
+        for name in found["curves"]
+    }
+    shown = {name: copy for name, copy in copies.items() if copy}
     return report.write_between(arguments.target, "costs", costs_report.markdown_tables(found, shown))
 
 

@@ -65,7 +65,7 @@ def _errors(rounds: Sequence[Round], server: str) -> str:
 def _failure(rounds: Sequence[Round], server: str) -> str:
     for each in rounds:
         if "failed" in each.get(server, {}):
-            return str(each[server]["failed"])
+            return str(each[server]["failed"]).removeprefix("ServerFailedError: ")[:100]
     return ""
 
 
@@ -77,12 +77,12 @@ def rows_of(work: Mapping[str, Any]) -> list[list[str]]:
     for server in [name for name in BY_NAME if any(name in each for each in rounds)]:
         found = spread(values(rounds, server, metric))
         if found is None:
-            rows.append([BY_NAME[server].title, "failed", "", "", "", "", _failure(rounds, server)[:120]])
+            rows.append([BY_NAME[server].title, "failed", "", "", "", "", _failure(rounds, server)])
             continue
         within = ratios(rounds, metric, server, [OWN])
         p99 = values(rounds, server, "p99")
         cpu = values(rounds, server, "cpu_each")
-        remarks = [_errors(rounds, server), _failure(rounds, server)[:120], *_remarks(rounds, server)]
+        remarks = [_errors(rounds, server), _failure(rounds, server), *_remarks(rounds, server)]
         rows.append(
             [
                 BY_NAME[server].title,
@@ -171,10 +171,15 @@ def verdicts(results: Results) -> str:
     return "\n".join(align([["work", "what", "must reach", "reached", ""], *rows], left=(0, 1, 4)))
 
 
+#: What would mean something in a cell, in what a server has said.
+_LITERAL = str.maketrans({"|": "\\|", "*": "\\*", "<": "&lt;"})
+
+
 def markdown(rows: Sequence[Sequence[str]], left: int = 1) -> str:
     """Return rows as a Markdown table; the first row is its head, the first `left` columns are text."""
-    rule = "|" + "".join("---|" if column < left else "---:|" for column in range(len(rows[0])))
-    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    text = [column < left or title == "remarks" for column, title in enumerate(rows[0])]
+    rule = "|" + "".join("---|" if is_text else "---:|" for is_text in text)
+    lines = ["| " + " | ".join(cell.translate(_LITERAL) for cell in row) + " |" for row in rows]
     return "\n".join([lines[0], rule, *lines[1:]])
 
 
@@ -212,9 +217,9 @@ def _titled(results: Results, name: str) -> str:
     return f"{BY_NAME[name].title} {version}".strip()
 
 
-def full_tables(results: Results) -> str:
-    """Return the tables for docs/explanation/performance.md."""
-    parts = []
+def full_tables(results: Results, plot: str = "") -> str:
+    """Return the tables for docs/explanation/performance.md. plot: its file, beside the page."""
+    parts = [f"![Portway beside other servers]({plot})"] if plot else []
     for work in results["work"].values():
         rows = [["server", work["unit"], *HEAD[2:]], *rows_of(work)]
         used = [c for c in range(len(rows[0])) if c == 0 or any(row[c] for row in rows[1:])]

@@ -65,6 +65,31 @@ def test_a_readme_gets_its_table(tmp_path, measured):
     assert "was up to date" in benchmarks("readme", path, "--target", readme).stdout
 
 
+def test_a_page_gets_tables_and_plots(tmp_path, measured):
+    bench, costs = tmp_path / "bench-2026-01-05-1000.json", tmp_path / "costs-2026-01-05-1000.json"
+    bench.write_text(json.dumps(measured([{"portway": {"rate": 3000.0}}])))
+    bench.with_suffix(".svg").write_text("<svg/>")
+    curve = {"title": "by size", "x": "bytes", "metrics": [], "grows": [], "series": {"one": [{"x": 1}]}}
+    found = {**measured([]), "kind": "costs", "curves": {"bodies": curve, "idle": curve}}
+    costs.write_text(json.dumps(found))
+    (tmp_path / "costs-2026-01-05-1000-idle.svg").write_text("<svg/>")
+    page = tmp_path / "performance.md"
+    marks = [f"<!-- {name}: {end} -->" for name in ("benchmarks", "costs") for end in ("begin", "end")]
+    page.write_text("\n".join(marks))
+    done = benchmarks("docs", bench, "--costs", costs, "--target", page)
+    assert done.returncode == 0, done.stderr
+    text = page.read_text()
+    assert [mark for mark in marks if mark in text] == marks
+    assert "| Portway | 3,000 |" in text
+    assert "(performance/comparison.svg)" in text
+    assert "(performance/idle.svg)" in text
+    assert "bodies.svg" not in text
+    assert sorted(path.name for path in (tmp_path / "performance").iterdir()) == [
+        "comparison.svg",
+        "idle.svg",
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

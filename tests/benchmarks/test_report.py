@@ -97,8 +97,10 @@ def test_the_short_table_leaves_out_who_was_not_there(measured):
     assert row == "| 13 bytes, 4 threads | 1,500 | 500 | failed |"
 
 
-def test_a_bar_in_a_cell_does_not_end_it():
-    assert report.markdown([["a"], ["b|c"]]) == "| a |\n|---|\n| b\\|c |"
+def test_what_a_server_said_is_no_markup():
+    rows = [["a", "b", "remarks"], ["b|c", "1", "*** <b>"]]
+    expected = "| a | b | remarks |\n|---|---:|---|\n| b\\|c | 1 | \\*\\*\\* &lt;b> |"
+    assert report.markdown(rows) == expected
 
 
 def test_the_long_tables_hold_all_work_and_the_verdicts(measured):
