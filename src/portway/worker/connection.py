@@ -221,19 +221,15 @@ class Connection(Transport):
         return outbox is not None and outbox.size != 0 and self._flush_outbox(now) and self.deadline > now
 
     def begin_drain(self, now: cython.double) -> Any:
-        """Close if nothing is under way; a connection that never sent a request gets a moment for it. The leader.
+        """Give a connection that waits for a request a moment for it, whose response will say close. The leader.
 
-        Returns an Exchange if a request turns out to have come already.
+        To close a kept-alive connection at once would lose the request that its client may just be sending, because the
+        last response promised that it could. Returns an Exchange if a request turns out to have come already.
         """
         if self.phase != IDLE:
             return None
-        if not self.served:
-            self.deadline = min(self.deadline, now + self.service.deadlines.drain)
-            return None
-        exchange = self._on_readable(now)
-        if exchange is None and self.phase == IDLE:
-            self.close()
-        return exchange
+        self.deadline = min(self.deadline, now + self.service.deadlines.drain)
+        return self._on_readable(now)
 
     # The owner's side: the leader, or the thread that ran the exchange.
 
@@ -373,11 +369,11 @@ class Connection(Transport):
                 self.deadline = now + deadlines.head
             self._listen_for(READABLE)
             self.phase = HEAD
-        elif self.served and self.service.draining:
-            self._end(now)
         else:
             if self.served:
                 self.deadline = now + self.service.keep_alive
+                if self.service.draining:
+                    self.deadline = min(self.deadline, now + deadlines.drain)
             self._listen_for(READABLE)
             self.phase = IDLE
 

@@ -17,8 +17,8 @@ class Deadlines:
     write: float = 30.0
     #: In the application; 0 for no limit.
     application: float = 30.0
-    #: Draining: for the first request of a connection that was accepted and has sent nothing.
-    drain: float = 1.0
+    #: Draining: for one more request of a connection that is idle, which is closed after it.
+    drain: float = 2.0
     #: A request whose client has closed its side is dropped if it waited longer than this for a thread.
     abandoned: float = 0.0
     #: Bytes a second that a client has to manage on the average, sending a body or reading a response (Apache's
