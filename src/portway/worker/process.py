@@ -17,6 +17,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from time import monotonic, monotonic_ns
 from typing import Any
 
@@ -107,19 +108,32 @@ class Worker:
         for seat in self._seats[1:]:
             name = "portway-standby" if seat.is_standby else f"portway-{seat.index}"
             target = self._stand_by if seat.is_standby else self._serve
-            thread = threading.Thread(target=target, args=(seat,), name=name, daemon=True)
+            thread = threading.Thread(target=self._guard, args=(target, seat), name=name, daemon=True)
             self._threads.append(thread)
             thread.start()
         loop.acceptor.open()
         self._slot.beat(monotonic_ns())
         self._slot.set_state(WorkerState.READY)
         self._spec.report({"type": "ready"})
-        self._serve(self._seats[0])
+        self._guard(self._serve, self._seats[0])
         self._main_left.set()
         self._join_threads()
         return 0
 
     # Threads.
+
+    def _guard(self, run: Callable[[Seat], None], seat: Seat) -> None:
+        """Run a thread; end the worker at once if the server itself fails in it.
+
+        A worker whose leader has died would hold its clients until it is found silent; a new one takes a second.
+        """
+        try:
+            run(seat)
+        except BaseException:
+            log.critical(
+                "Portway failed in worker %d, which ends; please report this", os.getpid(), exc_info=True
+            )
+            os._exit(1)
 
     def _serve(self, seat: Seat) -> None:
         """An application thread: lead, or run requests, or wait."""
