@@ -77,6 +77,8 @@ def test_the_deadlines(tables: Callable[[str], dict[str, list[list[str]]]]) -> N
     told = [deadlines.head, deadlines.body, deadlines.keep_alive, deadlines.write, deadlines.application]
     assert [TABLE[row[1].strip("`")].default for row in rows] == told
     assert f"{deadlines.minimum_rate:.0f} bytes a second" in text("worker.md")
+    signals = (ROOT / "docs/reference/signals.md").read_text("utf-8")
+    assert f"have {deadlines.drain:.0f} seconds for one more" in signals
 
 
 def test_the_size_of_files_that_are_sent_at_once() -> None:
