@@ -102,10 +102,11 @@ class Mold:
     def _prepare(self) -> None:
         for name in _SUPERVISORS_OWN:
             os.environ.pop(name, None)
+        # Before the change of the user, who may not be able to read where Python itself is.
+        importlib.invalidate_caches()
         _change_user(self._spec.settings)
         # A long import must not outlive a supervisor that was killed. The change of the user would undo this.
         spawn.end_with_parent(self._spec.supervisor)
-        importlib.invalidate_caches()
         prepare_process(self._spec.settings, self._spec.target)
 
     def _load(self) -> list[tuple[str, str, str]]:
