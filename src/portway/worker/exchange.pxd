@@ -27,6 +27,7 @@ cdef class Exchange:
     cpdef object drop(self)
     cpdef object send(self, bytes data)
     cpdef object send_file(self, int fd, object offset, object count)
+    cpdef object release_gathered(self)
     cpdef double application_deadline(self)
     cdef object _begin(self)
     cdef object _wait_for_client(self)

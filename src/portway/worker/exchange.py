@@ -183,6 +183,16 @@ class Exchange:
 
     # The leader.
 
+    def release_gathered(self) -> Any:
+        """Send the answers before this one that were gathered to be sent together with it, if it is still running."""
+        connection = self.connection
+        connection.acquire()
+        try:
+            if connection.exchange is self:
+                connection.end_gathering()
+        finally:
+            connection.release()
+
     def application_deadline(self) -> cython.double:
         """Return when the application must have returned; 0.0 for never."""
         limit: cython.double = self.connection.service.application_timeout

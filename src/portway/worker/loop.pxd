@@ -1,6 +1,7 @@
 cimport cython
 
 from portway.net.system cimport Poller
+from portway.worker.exchange cimport Exchange
 from portway.worker.leadership cimport Leadership, Seat
 from portway.worker.service cimport Service
 
@@ -15,6 +16,7 @@ cdef class Loop:
     cdef dict _watched
     cdef int _wake_fd
     cdef object _resumed
+    cdef Exchange _called
     cdef double _next_sweep
     cdef double _next_overload_line
     cdef object _is_over

@@ -68,6 +68,8 @@ class Loop:
         self._wake_fd = wake_fd
         # Complete requests that run in the next round.
         self._resumed: deque[Any] = deque()
+        # The request in whose call the leader is.
+        self._called: Exchange | None = None
         self._next_sweep: float = 0.0
         self._next_overload_line: float = 0.0
         # Asked once in each round of a draining worker; True ends the loop.
@@ -113,6 +115,11 @@ class Loop:
         poller = self._poller
         connections = self.service.connections
         index: cython.int
+        if self._called is not None:
+            # The leader before was in a call that turned out slow, and answers may be waiting to be sent with this one.
+            called: Exchange = self._called
+            self._called = None
+            called.release_gathered()
         while leadership.leader is seat:
             if leadership.stopping:
                 return
@@ -187,6 +194,7 @@ class Loop:
                 exchange.refuse(503, now)
                 exchange = exchange.finish(True)
             if exchange is not None:
+                exchange.connection.end_gathering()
                 leadership.offer(exchange)
             return
         if leadership.expects_slow_call():
@@ -197,11 +205,15 @@ class Loop:
         while exchange is not None:
             turn += 1
             if turn > TURN:
+                exchange.connection.end_gathering()
                 self._resumed.append(exchange)
                 return
+            self._called = exchange
             leadership.enter_call()
             good: cython.bint = self._run(exchange, seat)
             leads: cython.bint = leadership.leave_call(seat)
+            if leads:
+                self._called = None
             exchange = self._finish(exchange, leads) if good else None
             if not leads:
                 if exchange is not None:
@@ -213,6 +225,8 @@ class Loop:
         turn: cython.int = 0
         while exchange is not None:
             turn += 1
+            # A leader takes answers together that come at once; here others have become slow.
+            exchange.connection.end_gathering()
             if turn > TURN and self.leadership.queue_length():
                 self.leadership.requeue(exchange)
                 return

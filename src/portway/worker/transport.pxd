@@ -16,6 +16,8 @@ cdef class Transport:
     cdef Py_ssize_t batch_size
 
     cpdef object transmit(self, bytes data)
+    cpdef object end_gathering(self)
+    cdef bint _gather(self, bytes data)
     cpdef object transmit_file(self, int fd, object offset, object count)
     cdef object _send(self, bytes data)
     cdef object _await_writable(self)

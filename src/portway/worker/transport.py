@@ -65,12 +65,8 @@ class Transport:
 
     def transmit(self, data: bytes) -> Any:
         """Send, or gather for one send, or put into the outbox. The owner. Raises ClientDisconnected."""
-        if self.batch is None:
+        if self.batch is None or not self._gather(data):
             return self._send(data)
-        self.batch.append(data)
-        self.batch_size += len(data)
-        if self.batch_size > BATCH:
-            self._send_batch()
         return None
 
     def transmit_file(self, fd: cython.int, offset: Any, count: Any) -> Any:
@@ -94,6 +90,29 @@ class Transport:
         if self.outbox.size:
             self._await_writable()
         return None
+
+    def end_gathering(self) -> Any:
+        """Send what was gathered, because what follows may take long, and gather no more for now.
+
+        The owner, or the leader while the owner is in a call.
+        """
+        if self.batch is not None:
+            self._flush_batch()
+
+    @cython.cfunc
+    def _gather(self, data: bytes) -> cython.bint:
+        """Gather bytes for one send; return False if the leader has ended the gathering meanwhile."""
+        self.acquire()
+        try:
+            if self.batch is None:
+                return False
+            self.batch.append(data)
+            self.batch_size += len(data)
+            if self.batch_size > BATCH:
+                self._send_batch()
+            return True
+        finally:
+            self.release()
 
     @cython.cfunc
     def _send(self, data: bytes) -> Any:
@@ -131,21 +150,28 @@ class Transport:
 
     @cython.cfunc
     def _send_batch(self) -> Any:
-        batch = self.batch
-        self.batch = []
-        self.batch_size = 0
-        if batch:
-            self._send(b"".join(batch))
+        self.acquire()
+        try:
+            batch = self.batch
+            if batch:
+                # Until these bytes are on their way the batch is not None: others come behind them.
+                self.batch = []
+                self.batch_size = 0
+                self._send(b"".join(batch))
+        finally:
+            self.release()
 
     @cython.cfunc
     def _flush_batch(self) -> cython.bint:
         """End gathering; return False if the client is gone."""
+        self.acquire()
         try:
             self._send_batch()
         except ClientDisconnected:
             return False
         finally:
             self.batch = None
+            self.release()
         return True
 
     @cython.cfunc
