@@ -26,6 +26,36 @@ with open(os.environ["STRESS_LEDGER"], "r+b") as _file:
 
 C_LIBRARY = ctypes.CDLL(None)
 
+
+MALLINFO = (
+    "arena",
+    "ordblks",
+    "smblks",
+    "hblks",
+    "hblkhd",
+    "usmblks",
+    "fsmblks",
+    "uordblks",
+    "fordblks",
+    "keepcost",
+)
+
+
+class Mallinfo(ctypes.Structure):
+    """What mallinfo2(3) returns: bytes of the C library's heap that are in use, among other figures."""
+
+    _fields_ = [(name, ctypes.c_size_t) for name in MALLINFO]
+
+
+def held():
+    """Return how many bytes the process holds of the C library's heap; -1 where the library does not tell."""
+    if not hasattr(C_LIBRARY, "mallinfo2"):
+        return -1
+    C_LIBRARY.mallinfo2.restype = Mallinfo
+    figures = C_LIBRARY.mallinfo2()
+    return figures.uordblks + figures.hblkhd
+
+
 #: Called once in a while from within the application; the worker program has the leader look who else leads.
 on_call = None
 #: The worker's connections by descriptor; set by the worker program.
@@ -187,7 +217,7 @@ def stats(start_response):
             "problems": books.problems,
             "connections": [repr(connection) for connection in list(connections.values())[:5]],
             "blocks": sys.getallocatedblocks(),
-            "objects": len(gc.get_objects()),
+            "held": held(),
         }
     body = json.dumps(answer).encode()
     start_response("200 OK", [("Content-Length", str(len(body)))])

@@ -140,7 +140,7 @@ def test_without_descriptors_it_neither_spins_nor_dies_and_recovers(start_worker
     assert kept.get("/after")[2] == b"GET /after"
 
 
-def test_files_and_uploads_without_descriptors(start_worker, tmp_path):
+def test_files_and_uploads_without_descriptors(start_worker, tmp_path, eventually):
     root = tmp_path / "root"
     root.mkdir()
     (root / "large.bin").write_bytes(bytes(3_000_000))
@@ -156,6 +156,7 @@ def test_files_and_uploads_without_descriptors(start_worker, tmp_path):
     assert small.response()[2] == b"abc"
     # The response does not fit into memory, and its client does not read: it is cut, so that it shows.
     response.send(request("/big?8000"))
+    eventually(lambda: "Could not keep a response for a slow client" in worker.log)
     with pytest.raises((EOFError, ConnectionResetError)):
         response.response()
     worker.limit_descriptors(limit)

@@ -316,3 +316,30 @@ def test_the_time_in_the_queue_does_not_count_for_the_timeout(busy):
     assert worker.blocked[0].response()[0] == 504
     worker.release()
     assert waiting.response()[2] == b"slept"
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_an_answer_does_not_wait_for_the_slow_one_behind_it_on_its_connection(
+    start_worker, tmp_path, threads
+):
+    worker = start_worker("applications:routes", "--threads", str(threads))
+    release = tmp_path / "release"
+    client = worker.client()
+    client.send(request("/one") + request("/two") + request(f"/block?{release}") + request("/four"))
+    assert client.response()[2] == b"GET /one"
+    assert client.response()[2] == b"GET /two"
+    release.touch()
+    assert client.response()[2] == b"released"
+    assert client.response()[2] == b"GET /four"
+
+
+def test_a_stream_is_not_held_back_by_the_request_behind_it(start_worker, tmp_path):
+    worker = start_worker("applications:begins_and_blocks", "--threads", "2")
+    release = tmp_path / "release"
+    client = worker.client()
+    client.send(request(f"/?{release}") * 2)
+    while b"first piece" not in client.buffer:
+        client._more()
+    release.touch()
+    for _ in range(2):
+        assert client.response()[2] == b"first piecesecond piece"
