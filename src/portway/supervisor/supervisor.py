@@ -22,13 +22,11 @@ from typing import Any
 from portway.net.listeners import BindError, activated_addresses
 from portway.observe.log import Logs
 from portway.observe.scoreboard import Scoreboard
-from portway.settings.banner import start_lines
-from portway.settings.build import build_text
 from portway.settings.errors import SettingsError
 from portway.settings.table import Settings
 from portway.settings.target import Target
 from portway.supervisor import plan, signals, spawn
-from portway.supervisor.children import Child, Children, Death, Failure, Mold
+from portway.supervisor.children import Child, Children
 from portway.supervisor.generations import Generations, listen
 from portway.supervisor.logfiles import open_logs, reopen_logs
 from portway.supervisor.messages import Inbox, Message, unpack_failure
@@ -37,7 +35,8 @@ from portway.supervisor.notify import Notifier
 from portway.supervisor.perform import Performer, send_signal
 from portway.supervisor.pidfile import PidFile, PidFileError
 from portway.supervisor.plan import Stop, Wanted
-from portway.supervisor.report import compose
+from portway.supervisor.strength import Strength
+from portway.supervisor.telling import tell_death, tell_failure, tell_start
 from portway.supervisor.watch import INTERVAL, Watcher
 
 log = logging.getLogger("portway.error")
@@ -111,11 +110,11 @@ class Supervisor:
         self._target = target
         self._reload = reload
         self._keep_addresses = keep_addresses
-        self._workers = self._trial_workers = settings.workers
         self._stop = Stop.NO
         self._exit_code = 0
         self._finished = False
         self.board = Scoreboard(max(ROOM, 4 * settings.workers), max(ROOM, 2 * settings.threads))
+        self._strength = Strength(settings, self.board)
         self._inbox = Inbox()
         self._signals = signals.SignalQueue()
         self._selector = selectors.DefaultSelector()
@@ -213,8 +212,8 @@ class Supervisor:
 
     def _wanted(self) -> Wanted:
         return Wanted(
-            workers=self._workers,
-            trial_workers=self._trial_workers,
+            workers=self._strength.workers,
+            trial_workers=self._strength.trial,
             slots=self.board.workers,
             graceful_timeout=self._settings().graceful_timeout,
             silence=SILENCE,
@@ -248,31 +247,12 @@ class Supervisor:
             if self.children.is_forking():
                 self._strangers[pid] = how
             log.debug("Process %d, which is none of ours, %s.", pid, how)
-        elif isinstance(death.child, Child):
+            return
+        if isinstance(death.child, Child):
             self.board.retire(death.child.nr)
-            self._log_worker_death(death.child, death, how)
         else:
             self._performer.forget_mold(death.child.generation)
-            self._log_mold_death(death.child, death, how)
-
-    def _log_worker_death(self, child: Child, death: Death, how: str) -> None:
-        name = f"Worker {child.nr} (process {child.pid})"
-        if death.expected or self._stop is not Stop.NO:
-            log.debug("%s %s.", name, how)
-        elif death.was_ready:
-            memory = "; perhaps the system was out of memory" if "SIGKILL" in how else ""
-            log.error("%s %s%s. Another takes its place.", name, how, memory)
-        elif child.generation != self.children.candidate:
-            # What happens to a generation on trial is reported when it is given up.
-            failure = child.failure or Failure("boot", f"It {how} before it was ready.")
-            self._report(f"{name} did not boot and is tried again:", failure)
-
-    def _log_mold_death(self, mold: Mold, death: Death, how: str) -> None:
-        if death.expected or self._stop is not Stop.NO:
-            log.debug("The mold of generation %d %s.", mold.generation, how)
-        elif mold.generation != self.children.candidate:
-            failure = mold.failure or Failure("boot", f"The mold of generation {mold.generation} {how}.")
-            self._report("The workers go on, but need a new mold, which is tried again:", failure)
+        tell_death(death, how, self._stop is not Stop.NO, self.children.candidate)
 
     def _note_beats(self) -> None:
         for child in self.children.workers.values():
@@ -357,7 +337,7 @@ class Supervisor:
             settings = self._reload() if self._reload is not None else before
             if self._keep_addresses:
                 settings = replace(settings, bind=before.bind)
-            self._check_size(settings)
+            self._strength.check(settings)
             listeners = self._generations.prepare(settings)
         except (SettingsError, BindError) as error:
             log.error("Not reloaded, everything stays as it is: %s", error)
@@ -373,17 +353,17 @@ class Supervisor:
             return
         log.info("Reloading.")
         self._generations.accept(settings, listeners)
-        self._trial_workers = settings.workers
+        self._strength.trial = settings.workers
         self.children.reload_asked = True
         self._notifier.send("RELOADING=1", f"MONOTONIC_USEC={int(monotonic() * 1e6)}")
 
     def on_add_worker(self, _number: signal.Signals) -> None:
         """Have one worker more."""
-        self._change_workers(1)
+        self._strength.change(1)
 
     def on_remove_worker(self, _number: signal.Signals) -> None:
         """Have one worker less, but always one."""
-        self._change_workers(-1)
+        self._strength.change(-1)
 
     def on_reopen(self, number: signal.Signals) -> None:
         """Reopen the log files here and everywhere, after they were rotated."""
@@ -396,26 +376,6 @@ class Supervisor:
 
     def on_reap(self, _number: signal.Signals) -> None:
         """Do nothing: the dead are looked for in every turn."""
-
-    def _change_workers(self, by: int) -> None:
-        # Half of the slots: a reload needs as many again.
-        most = self.board.workers // 2
-        wanted = max(1, self._workers + by)
-        if wanted > most:
-            log.warning("There are %d workers; more need a restart with --workers.", self._workers)
-            return
-        self._trial_workers = max(1, self._trial_workers + wanted - self._workers)
-        self._workers = wanted
-        log.info("%d worker%s wanted.", wanted, "s are" if wanted > 1 else " is")
-
-    def _check_size(self, settings: Settings) -> None:
-        """Raise SettingsError if the scoreboard, which cannot grow, is too small for these settings."""
-        for name, wanted, most in (
-            ("workers", settings.workers, self.board.workers // 2),
-            ("threads", settings.threads, self.board.threads),
-        ):
-            if wanted > most:
-                raise SettingsError(f"{name} = {wanted} needs a restart; a reload can change it up to {most}")
 
     def _look_at_files(self, now: float) -> None:
         if self._watcher is None or now < self._watch_at or self._stop is not Stop.NO:
@@ -432,29 +392,29 @@ class Supervisor:
     def _promote(self, action: plan.Promote) -> None:
         first = not self.children.current
         self.children.promoted()
-        self._workers = self._trial_workers
+        workers = self._strength.workers = self._strength.trial
         self._forget_generations()
         if first:
-            self._announce()
+            tell_start(self._generations.get(self.children.current), self._target, workers)
         else:
-            count = f"{self._workers} worker{'s' if self._workers > 1 else ''}"
+            count = f"{workers} worker{'s' if workers > 1 else ''}"
             log.info("Reloaded: generation %d serves with %s.", action.generation, count)
         try:
             self._pid_file.use(self._settings().pidfile)
         except PidFileError as error:
             log.error("%s", error)
-        self._notifier.send("READY=1", f"STATUS=Generation {action.generation}, {self._workers} workers")
+        self._notifier.send("READY=1", f"STATUS=Generation {action.generation}, {workers} workers")
 
     def _drop(self, action: plan.Drop) -> None:
         self.children.dropped()
-        self._trial_workers = self._workers
+        self._strength.trial = self._strength.workers
         self._forget_generations()
         stays = f"generation {self.children.current} keeps serving"
-        self._report(f"Not reloaded, {stays}:", action.failure)
+        tell_failure(f"Not reloaded, {stays}:", action.failure)
         self._notifier.send("READY=1", f"STATUS=Not reloaded, {stays}: {action.failure.summary}")
 
     def _give_up(self, action: plan.GiveUp) -> None:
-        self._report("The server cannot start:", action.failure)
+        tell_failure("The server cannot start:", action.failure)
         self._notifier.send("STOPPING=1", f"STATUS=Cannot start: {action.failure.summary}")
         self._exit_code = action.failure.exit_code
         self._stop = Stop.QUICK
@@ -463,25 +423,6 @@ class Supervisor:
         self._finished = True
         if not self._exit_code:
             log.info("Stopped.")
-
-    def _announce(self) -> None:
-        generation = self._generations.get(self.children.current)
-        lines = start_lines(
-            served=str(self._target),
-            urls=[listener.url for listener in generation.listeners],
-            workers=self._workers,
-            threads=generation.settings.threads,
-            sizing_reason=generation.settings.sizing_reason,
-            build=build_text(),
-            mounts=generation.mounts,
-            pid=os.getpid(),
-            terminal=sys.stdin is not None and sys.stdin.isatty(),
-        )
-        for line in lines:
-            log.info("%s", line)
-
-    def _report(self, headline: str, failure: Failure) -> None:
-        log.error("%s", compose(headline, failure), extra={"lines": True})
 
     def _forget_generations(self) -> None:
         children = self.children
