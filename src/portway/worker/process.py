@@ -7,7 +7,7 @@ handler writes to, so an application that computes for a minute does not keep th
     TERM        drain: take what is in the accept backlog, finish what runs, then exit 0
     INT, QUIT   stop at once, exit 0
     USR1        open the log files again
-    HUP, WINCH  nothing (they are the supervisor's)
+    HUP, WINCH, TTIN, TTOU, USR2   nothing (they are the supervisor's)
 
 When the supervisor is gone, the life pipe reports it, and the worker stops at once.
 """
@@ -196,15 +196,12 @@ class Worker:
             # The handler does nothing: the byte in the pipe is what counts, and system calls go on by themselves.
             signal.signal(number, _nothing)
             signal.siginterrupt(number, False)
-        for number in (
-            signal.SIGHUP,
-            signal.SIGWINCH,
-            signal.SIGTTIN,
-            signal.SIGTTOU,
-            signal.SIGUSR2,
-            signal.SIGPIPE,
-        ):
-            signal.signal(number, signal.SIG_IGN)
+        # SIG_IGN would be handed down to the programs that the application starts: they would not hear a hangup.
+        for number in (signal.SIGHUP, signal.SIGWINCH, signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR2):
+            signal.signal(number, _nothing)
+            signal.siginterrupt(number, False)
+        # As Python itself has it, and undoes for the programs that subprocess starts.
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
     def _on_wake(self, now: float) -> None:
