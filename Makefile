@@ -29,7 +29,7 @@ BUILD_NOTE := Building Portway with $(COMPILER).
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help build serve superuser test test-uncompiled test-chain check format lint types layers docs dist clean bench bench-costs bench-setup stress stress-here
+.PHONY: help build serve superuser test test-uncompiled test-chain check format lint types layers docs dist clean bench bench-costs bench-setup stress stress-here endurance
 .DELETE_ON_ERROR:
 
 help: ## list the commands
@@ -103,6 +103,9 @@ stress: stress-here ## random clients against one worker for some minutes, every
 
 stress-here: $(VENV)/.built
 	@$(BIN)/python tests/stress/run.py $(STRESS_ARGS)
+
+endurance: $(VENV)/.built ## steady load while the server reloads, with and without preload: nothing may fail (ENDURANCE_ARGS=)
+	@$(BIN)/python tests/endurance/run.py $(ENDURANCE_ARGS)
 
 test-chain: $(VENV)/.test ## follow requests through Debian's nginx, which is installed where it is missing
 	@deploy/install-nginx

@@ -1,6 +1,7 @@
 """The deadlines of a connection: who stalls is sent away, who goes on is not, however long it takes."""
 
 import select
+import signal
 import threading
 from time import monotonic
 
@@ -115,6 +116,18 @@ def test_a_client_that_waits_for_100_continue_and_then_sends_nothing_is_answered
 def test_an_idle_connection_is_closed(worker):
     client = worker.client()
     assert client.get("/once")[0] == 200
+    assert client.is_closed()
+
+
+def test_a_request_that_has_come_is_answered_even_if_its_connection_has_been_idle_too_long(worker):
+    """A worker that had no time to look must not close what it has not read."""
+    client = worker.client()
+    assert client.get("/once")[0] == 200
+    worker.signal(signal.SIGSTOP)
+    client.send(request("/again"))
+    select.select([client.sock], [], [], 1.5)
+    worker.signal(signal.SIGCONT)
+    assert client.response()[0] == 200
     assert client.is_closed()
 
 

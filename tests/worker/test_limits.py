@@ -1,6 +1,7 @@
 """What a worker does at its limits: connections, descriptors, sizes. It says so, goes on, and recovers."""
 
 import select
+import signal
 import threading
 
 import pytest
@@ -32,6 +33,21 @@ def test_at_the_limit_the_connection_that_was_idle_longest_makes_room(start_work
     assert third.is_closed()
     assert second.get("/still")[2] == b"GET /still"
     assert "closing idle ones for new ones" in worker.log
+
+
+def test_at_the_limit_a_connection_whose_request_has_come_is_not_closed(start_worker):
+    worker = start_worker("applications:routes", "--worker-connections", "2")
+    oldest, idle = worker.client(), worker.client()
+    for client in (oldest, idle):
+        assert client.get("/idle")[0] == 200
+    worker.signal(signal.SIGSTOP)
+    new = worker.client()
+    new.send(request("/new"))
+    oldest.send(request("/again"))
+    worker.signal(signal.SIGCONT)
+    assert oldest.response()[2] == b"GET /again"
+    assert new.response()[2] == b"GET /new"
+    assert idle.is_closed()
 
 
 @pytest.mark.parametrize("threads", [1, 2])

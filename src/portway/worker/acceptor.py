@@ -11,6 +11,7 @@ The reasons, each of which ends by itself:
 """
 
 import errno
+import heapq
 import logging
 import select
 import socket
@@ -31,6 +32,8 @@ EXHAUSTED_PAUSE = 0.1
 GATE_PAUSE = 0.005
 #: Seconds until a worker at its limit looks again whether a connection has become idle and can make room.
 FULL_PAUSE = 0.25
+#: How many of the connections that have waited longest are looked at to close one of them.
+CANDIDATES = 8
 #: Seconds between two log lines about the same limit.
 LOG_EVERY = 60.0
 
@@ -164,18 +167,15 @@ class Acceptor:
 
     def _evict(self, now: float) -> bool:
         """Close the kept-alive connection that has waited longest for its next request; False if there is none."""
-        oldest = None
         # A copy: other threads close connections meanwhile.
-        for connection in list(self._service.connections.values()):
-            if connection.is_kept_alive() and (oldest is None or connection.deadline < oldest.deadline):
-                oldest = connection
-        if oldest is None:
-            return False
-        self._say(
-            "evict", now, "All %d connections (worker_connections) are taken: closing idle ones for new ones."
-        )
-        oldest.close()
-        return True
+        kept = [each for each in list(self._service.connections.values()) if each.is_kept_alive()]
+        for connection in heapq.nsmallest(CANDIDATES, kept, key=lambda each: each.deadline):
+            if not _has_input(connection.fd):
+                text = "All %d connections (worker_connections) are taken: closing idle ones for new ones."
+                self._say("evict", now, text)
+                connection.close()
+                return True
+        return False
 
     def _say(self, what: str, now: float, text: str) -> None:
         if now - self._logged.get(what, -LOG_EVERY) >= LOG_EVERY:
@@ -223,6 +223,13 @@ def _backlog_length(sock: socket.socket) -> int:
     info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
     length: int = struct.unpack_from("=I", info, 24)[0]
     return length
+
+
+def _has_input(fd: int) -> bool:
+    """Tell whether there is something to read: a request that has come and was not looked at yet must not be lost."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def prepare_listening_socket(sock: socket.socket) -> None:

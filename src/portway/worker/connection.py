@@ -184,12 +184,12 @@ class Connection(Transport):
         if not data or self.lingered > LINGER_BYTES:
             self.close()
 
-    def on_deadline(self, now: cython.double) -> None:
-        """The phase took too long. The leader only."""
+    def on_deadline(self, now: cython.double) -> Any:
+        """The phase took too long; return an Exchange if a request turns out to have come already. The leader only."""
         phase: cython.int = self.phase
         if not 0.0 < self.deadline < now:
             # Its owner has come further since the leader looked.
-            return
+            return None
         if phase == BUSY:
             self.acquire()
             try:
@@ -197,11 +197,17 @@ class Connection(Transport):
                     if self._takes_more(now):
                         if not self.outbox.size:  # type: ignore[union-attr]
                             self.deadline = self.exchange.application_deadline()
-                        return
+                        return None
                     self.deadline = 0.0
                     self.exchange.on_deadline(now)
             finally:
                 self.release()
+        elif phase == IDLE:
+            # Its readiness may not have been looked at yet: a request that has come in time must not be lost.
+            exchange = self._on_readable(now)
+            if self.phase == IDLE:
+                self.close()
+            return exchange
         elif phase in (HEAD, BODY):
             what = "head" if phase == HEAD else "body"
             self._refuse(RemoteProtocolError(408, f"the {what} did not arrive in time"), now)
@@ -209,6 +215,7 @@ class Connection(Transport):
             if phase == WRITE:
                 log.info("Closed the connection of %s: it did not read its response in time.", self.peer_name)
             self.close(phase == WRITE)
+        return None
 
     @cython.cfunc
     def _takes_more(self, now: cython.double) -> cython.bint:

@@ -178,7 +178,9 @@ class Loop:
             connection: Connection
             for connection in list(self.service.connections.values()):
                 if 0.0 < connection.deadline < now:
-                    connection.on_deadline(now)
+                    exchange = connection.on_deadline(now)
+                    if exchange is not None:
+                        self._resumed.append(exchange)
         if self.acceptor.paused:
             self.acceptor.tick(now)
 
