@@ -69,7 +69,7 @@ def test_a_configuration_file_with_an_error_changes_nothing(serve, project):
     assert len(server.children()) == 2
     project("workers = = 1\n", "gunicorn.conf.py")
     server.send(signal.SIGHUP)
-    server.wait_for_log("Not reloaded, everything stays as it is:.*gunicorn.conf.py")
+    server.wait_for_log("Not reloaded, generation 1 keeps serving:.*gunicorn.conf.py")
     assert server.get().text == "1"
     project("workers = 3\n", "gunicorn.conf.py")
     server.send(signal.SIGHUP)

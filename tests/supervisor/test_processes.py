@@ -324,6 +324,27 @@ def test_the_service_manager_is_told(broken_source, supervise, tmp_path):
         assert manager.recv(4096).startswith(b"STOPPING=1")
 
 
+@pytest.mark.parametrize(
+    "text", ["no JSON", '{"bind": ["192.0.2.1:0"]}', '{"errorlog": "/"}', '{"no_such": 1}']
+)
+def test_the_service_manager_is_told_of_a_reload_that_cannot_begin(supervise, tmp_path, text):
+    settings = tmp_path / "settings"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(30)
+        server = supervise(NOTIFY_SOCKET=str(tmp_path / "notify"), RELOAD_FILE=str(settings))
+        assert manager.recv(4096).startswith(b"READY=1")
+        settings.write_text(text)
+        server.send(signal.SIGHUP)
+        # Without both, `systemctl reload` waits until it gives up.
+        assert manager.recv(4096).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
+        assert manager.recv(4096).startswith(b"READY=1\nSTATUS=Not reloaded, generation 1 keeps serving: ")
+        settings.write_text("{}")
+        server.send(signal.SIGHUP)
+        assert manager.recv(4096).startswith(b"RELOADING=1")
+        assert manager.recv(4096) == b"READY=1\nSTATUS=Generation 2, 2 workers"
+
+
 def test_sockets_that_the_service_manager_opened_are_used(supervise, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as opened:
         port = opened.getsockname()[1]

@@ -40,8 +40,8 @@ LIVE = frozenset({Phase.ASKED, Phase.STARTING, Phase.READY})
 class Failure:
     """Why a mold or a worker could not begin its work, ready to be logged.
 
-    stage: "load" where the application could not be loaded, "boot" for everything else. summary: one
-    sentence. details: lines of a trimmed traceback, none where there is none. hint: what to do about it, or
+    stage: "load" where the application could not be loaded, "settings" where a reload could not begin, "boot"
+    for everything else. summary: one sentence. details: lines of a trimmed traceback, none where there is none. hint: what to do about it, or
     "".
     """
 

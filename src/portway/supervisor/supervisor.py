@@ -22,7 +22,6 @@ from typing import Any
 from portway.net.listeners import BindError, activated_addresses
 from portway.observe.log import Logs
 from portway.observe.scoreboard import Scoreboard
-from portway.settings.errors import SettingsError
 from portway.settings.table import Settings
 from portway.settings.target import Target
 from portway.supervisor import plan, signals, spawn
@@ -35,6 +34,7 @@ from portway.supervisor.notify import Notifier
 from portway.supervisor.perform import Performer, send_signal
 from portway.supervisor.pidfile import PidFile, PidFileError
 from portway.supervisor.plan import Stop, Wanted
+from portway.supervisor.reloads import Reloads
 from portway.supervisor.strength import Strength
 from portway.supervisor.telling import tell_death, tell_failure, tell_start
 from portway.supervisor.watch import INTERVAL, Watcher
@@ -108,8 +108,6 @@ class Supervisor:
         self.children = Children()
         self._generations = generations
         self._target = target
-        self._reload = reload
-        self._keep_addresses = keep_addresses
         self._stop = Stop.NO
         self._exit_code = 0
         self._finished = False
@@ -121,6 +119,9 @@ class Supervisor:
         # How processes ended that nobody knew, while workers are being forked.
         self._strangers: dict[int, str] = {}
         self._notifier = Notifier(os.environ)
+        self._reloads = Reloads(
+            self.children, generations, self._strength, self._notifier, reload, keep_addresses
+        )
         self._pid_file = PidFile()
         self._watcher = Watcher() if settings.reload else None
         self._watch_at = 0.0
@@ -332,30 +333,9 @@ class Supervisor:
         """Try a new generation, with the settings and the code as they are now."""
         if self._stop is not Stop.NO:
             return
-        before = self._settings()
-        try:
-            settings = self._reload() if self._reload is not None else before
-            if self._keep_addresses:
-                settings = replace(settings, bind=before.bind)
-            self._strength.check(settings)
-            listeners = self._generations.prepare(settings)
-        except (SettingsError, BindError) as error:
-            log.error("Not reloaded, everything stays as it is: %s", error)
-            return
-        except Exception:
-            log.exception("Not reloaded, everything stays as it is: the settings cannot be read.")
-            return
-        try:
-            self._performer.logs = open_logs(settings)
-        except OSError as error:
-            self._generations.refuse(listeners)
-            log.error("Not reloaded: the log %s cannot be opened: %s", error.filename, error.strerror)
-            return
-        log.info("Reloading.")
-        self._generations.accept(settings, listeners)
-        self._strength.trial = settings.workers
-        self.children.reload_asked = True
-        self._notifier.send("RELOADING=1", f"MONOTONIC_USEC={int(monotonic() * 1e6)}")
+        logs = self._reloads.begin(self._settings())
+        if logs is not None:
+            self._performer.logs = logs
 
     def on_add_worker(self, _number: signal.Signals) -> None:
         """Have one worker more."""
@@ -403,15 +383,13 @@ class Supervisor:
             self._pid_file.use(self._settings().pidfile)
         except PidFileError as error:
             log.error("%s", error)
-        self._notifier.send("READY=1", f"STATUS=Generation {action.generation}, {workers} workers")
+        self._reloads.promoted(action.generation)
 
     def _drop(self, action: plan.Drop) -> None:
         self.children.dropped()
         self._strength.trial = self._strength.workers
         self._forget_generations()
-        stays = f"generation {self.children.current} keeps serving"
-        tell_failure(f"Not reloaded, {stays}:", action.failure)
-        self._notifier.send("READY=1", f"STATUS=Not reloaded, {stays}: {action.failure.summary}")
+        self._reloads.dropped(action.generation, action.failure)
 
     def _give_up(self, action: plan.GiveUp) -> None:
         tell_failure("The server cannot start:", action.failure)
