@@ -41,8 +41,8 @@ class Failure:
     """Why a mold or a worker could not begin its work, ready to be logged.
 
     stage: "load" where the application could not be loaded, "settings" where a reload could not begin, "boot"
-    for everything else. summary: one sentence. details: lines of a trimmed traceback, none where there is none. hint: what to do about it, or
-    "".
+    for everything else. summary: one sentence. details: lines of a trimmed traceback, none where there is
+    none. hint: what to do about it, or "".
     """
 
     stage: str
