@@ -450,3 +450,40 @@ def test_nothing_is_begun_when_stopping():
     leadership.offer("exchange")
     leadership.stop(lambda: None)
     assert leadership.next_exchange(world.seats[0]) is None
+
+
+# What leaves the queue without running.
+
+
+class Waiting:
+    """What stands for a request in the queue: since when it waits."""
+
+    def __init__(self, ready):
+        self.ready = ready
+
+
+def test_those_that_became_ready_before_a_time_are_overdue():
+    world = World(1)
+    leadership = world.led_by_standby()
+    requests = [Waiting(ready) for ready in (1.0, 2.0, 3.0)]
+    for one in requests:
+        leadership.offer(one)
+    assert leadership.take_overdue(1.0) == []
+    assert leadership.take_overdue(2.5) == requests[:2]
+    assert leadership.take_overdue(2.5) == []
+    assert leadership.next_exchange(world.seats[0]) is requests[2]
+    assert leadership.take_overdue(9.0) == []
+
+
+def test_a_request_is_withdrawn_once_and_only_while_it_waits():
+    world = World(1)
+    leadership = world.led_by_standby()
+    requests = [Waiting(1.0) for _ in range(3)]
+    for one in requests:
+        leadership.offer(one)
+    assert leadership.withdraw(requests[1])
+    assert not leadership.withdraw(requests[1])
+    assert leadership.next_exchange(world.seats[0]) is requests[0]
+    assert not leadership.withdraw(requests[0])
+    assert leadership.next_exchange(world.seats[0]) is requests[2]
+    assert leadership.queue_length() == 0

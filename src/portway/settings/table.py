@@ -135,6 +135,11 @@ class Settings:
         WORKERS, kinds.integer(1, 1_000_000), 1000,
         "How many complete requests may wait in a worker for a thread; those beyond are answered 503.",
         "--max-queue", gunicorn=False)
+    # Nginx and load balancers give up after 60 s: what waited half of that can still be answered within the other half.
+    max_queue_time: float = setting(
+        WORKERS, kinds.seconds(0, 86400), 30,
+        "How long a complete request may wait for a thread before it is answered 503; 0 is for ever.",
+        "--max-queue-time", gunicorn=False)
     preload_app: bool = setting(
         WORKERS, kinds.boolean(), True,
         "Import the application once and fork the workers from there; without it each worker imports it.",

@@ -115,6 +115,8 @@ class Connection(Transport):
             try:
                 if self.phase == BUSY:
                     self._on_event_while_busy(events, now)
+                    if self.gone or self.half_closed:
+                        self.service.overload.on_client_left(self.exchange, now)
                     return None
             finally:
                 self.release()

@@ -79,8 +79,7 @@ class Exchange:
         self.started = self.ended = now
         if connection.gone or (connection.half_closed and now - self.ready > service.deadlines.abandoned):
             # It waited in the queue, and its client did not.
-            self.drop()
-            self.aborted = True
+            self.abandon(now)
             return
         try:
             environ = service.environ.build(request, self.body, connection.peer, connection.site.local)
@@ -131,6 +130,12 @@ class Exchange:
             connection.transmit(page)
         except ClientDisconnected:
             self.aborted = True
+
+    def abandon(self, now: cython.double) -> Any:
+        """Do without an answer, because the client has left. The owner, who calls `finish` next."""
+        self.ended = now
+        self.aborted = True
+        self.drop()
 
     def drop(self) -> Any:
         """Let go of the request's body."""

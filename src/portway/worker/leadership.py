@@ -199,6 +199,26 @@ class Leadership:
         self._queue.append(exchange)
         self._release()
 
+    def take_overdue(self, before: float) -> list[Any]:
+        """Take those from the queue that became ready before a time; whoever calls answers them."""
+        overdue = []
+        self._acquire()
+        while self._queue and self._queue[0].ready < before:
+            overdue.append(self._queue.popleft())
+        self._release()
+        return overdue
+
+    def withdraw(self, exchange: Any) -> bool:
+        """Take one request from the queue; False if it is not there (any more)."""
+        self._acquire()
+        try:
+            self._queue.remove(exchange)
+        except ValueError:
+            return False
+        finally:
+            self._release()
+        return True
+
     # For threads.
 
     def next_exchange(self, seat: Seat) -> Any:

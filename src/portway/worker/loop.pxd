@@ -18,7 +18,6 @@ cdef class Loop:
     cdef object _resumed
     cdef Exchange _called
     cdef double _next_sweep
-    cdef double _next_overload_line
     cdef object _is_over
 
     cpdef object lead(self, Seat seat)

@@ -71,7 +71,6 @@ class Loop:
         # The request in whose call the leader is.
         self._called: Exchange | None = None
         self._next_sweep: float = 0.0
-        self._next_overload_line: float = 0.0
         # Asked once in each round of a draining worker; True ends the loop.
         self._is_over: Any = None
         service.tell_time(clock())
@@ -181,6 +180,7 @@ class Loop:
                     exchange = connection.on_deadline(now)
                     if exchange is not None:
                         self._resumed.append(exchange)
+            self.service.overload.sweep(now)
         if self.acceptor.paused:
             self.acceptor.tick(now)
 
@@ -190,11 +190,8 @@ class Loop:
         """Have a complete request run: here, on another thread, or later. The leader."""
         leadership = self.leadership
         if seat.is_standby:
-            while exchange is not None and leadership.queue_is_full():
-                now: cython.double = clock()
-                self._say_overloaded(now)
-                exchange.refuse(503, now)
-                exchange = exchange.finish(True)
+            if leadership.queue_is_full():
+                exchange = self.service.overload.refuse(exchange, clock())
             if exchange is not None:
                 exchange.connection.end_gathering()
                 leadership.offer(exchange)
@@ -260,12 +257,3 @@ class Loop:
             "Portway failed in the handling of %r and closes the connection; please report this", connection
         )
         connection.close(True)
-
-    def _say_overloaded(self, now: cython.double) -> None:
-        """Log that requests are refused because the queue is full, at most once a minute."""
-        if now >= self._next_overload_line:
-            self._next_overload_line = now + 60.0
-            log.warning(
-                "Every thread is busy and %d requests wait (max_queue): further ones are answered 503.",
-                self.leadership.queue_length(),
-            )

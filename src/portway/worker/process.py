@@ -30,6 +30,7 @@ from portway.worker.deadlines import Deadlines
 from portway.worker.leadership import Leadership, Seat
 from portway.worker.local import LocalAnswers
 from portway.worker.loop import Loop
+from portway.worker.overload import Overload
 from portway.worker.service import Service
 from portway.worker.site import Site
 from portway.worker.spec import WorkerSpec
@@ -82,6 +83,7 @@ class Worker:
             trusted=trusted,
             server=server,
         )
+        self._service.overload = Overload(self._leadership, settings.max_queue_time)
         slots = [self._slot.thread(index) for index in range(threads)]
         self._loop = Loop(self._service, poller, slots, self._wake_write)
         for listener in spec.listeners:

@@ -23,6 +23,7 @@ cdef class Service:
     cdef readonly object body_directory
     cdef public object local
     cdef public object access_log
+    cdef public object overload
     cdef public bint draining
     cdef public object on_room
     cdef long long _request_id

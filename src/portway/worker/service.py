@@ -35,7 +35,8 @@ class Service:
     trusted: portway.wsgi.proxy.TrustedPeers.
     server, date: the values of the Server field, b"" for none, and of the Date field of this second.
     body_memory, body_directory: see portway.wsgi.input.RequestBody. local: portway.worker.local.LocalAnswers, or None
-    where nothing is answered here. access_log: portway.observe.access.AccessLog, or None.
+    where nothing is answered here. access_log: portway.observe.access.AccessLog, or None. overload:
+    portway.worker.overload.Overload.
     draining: the worker has been told to stop, and no response keeps its connection alive. on_room: a function that is
     called once when the next connection is closed; set where the worker waits for that.
     """
@@ -71,6 +72,7 @@ class Service:
         self.body_directory = body_directory
         self.local: Any = None
         self.access_log: Any = None
+        self.overload: Any = None
         self.draining: bool = False
         self.on_room: Any = None
         self._request_id: int = 0
