@@ -27,6 +27,7 @@ COMPILED = (
     "portway.worker.transport",
     "portway.wsgi.environ",
     "portway.wsgi.gateway",
+    "portway.wsgi.sink",
 )
 
 NONE = bool(os.environ.get("PORTWAY_NO_EXTENSIONS"))

@@ -22,7 +22,7 @@ bint = bool
 int = int  # the name is Cython's
 uint = long = ulong = ulonglong = short = Py_ssize_t = size_t = int
 char = int
-void = None
+p_uchar = p_char = Py_UCS4 = None
 double = float
 void = None
 

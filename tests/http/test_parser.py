@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from portway.http.errors import LocalProtocolError, RemoteProtocolError
+from portway.http.events import CONNECTION_CLOSED, END_OF_MESSAGE, NEED_DATA, PAUSED
 from portway.http.limits import Limits
-from portway.http.parser import CONNECTION_CLOSED, END_OF_MESSAGE, NEED_DATA, PAUSED, Request, RequestParser
+from portway.http.parser import RequestParser
+from portway.http.request import Request
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"

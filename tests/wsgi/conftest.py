@@ -16,9 +16,9 @@ from portway.http.limits import Limits
 from portway.http.parser import RequestParser
 from portway.http.request import Request
 from portway.wsgi.environ import EnvironBuilder
-from portway.wsgi.gateway import Gateway, Outcome
+from portway.wsgi.gateway import Gateway, Response
 from portway.wsgi.input import RequestBody
-from portway.wsgi.sink import ClientDisconnected
+from portway.wsgi.sink import ClientDisconnected, Sink
 
 PEER = ("192.0.2.7", 4711)
 LOCAL = ("192.0.2.1", 8000)
@@ -41,7 +41,7 @@ def parse(raw: bytes, memory: int = 64) -> tuple[Request, RequestBody | None]:
     return request, body
 
 
-class MemorySink:
+class MemorySink(Sink):
     """Keeps each call: bytes, or (bytes of the file,) for a file. It may fail from a given call on."""
 
     def __init__(self, fail_at: int | None = None, failure: BaseException | None = None) -> None:
@@ -85,7 +85,7 @@ class _Socket:
 class Answer:
     """What one call of the gateway gave, read by http.client from the sink's bytes."""
 
-    outcome: Outcome
+    outcome: Response
     sink: MemorySink
     status: int = 0
     reason: str = ""
@@ -95,7 +95,7 @@ class Answer:
     complete: bool = False
 
 
-def read(outcome: Outcome, sink: MemorySink, method: str) -> Answer:
+def read(outcome: Response, sink: MemorySink, method: str) -> Answer:
     answer = Answer(outcome, sink)
     if not sink.data:
         return answer

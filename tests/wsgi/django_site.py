@@ -26,6 +26,7 @@ from portway.wsgi.environ import EnvironBuilder
 from portway.wsgi.gateway import Gateway
 from portway.wsgi.input import RequestBody
 from portway.wsgi.proxy import TrustedPeers
+from portway.wsgi.sink import Sink
 
 FILE = sys.argv[1]
 finished: list[bool] = []
@@ -62,7 +63,7 @@ urlpatterns = [
 ]
 
 
-class Sink:
+class MemorySink(Sink):
     def __init__(self):
         self.data = b""
         self.files = 0
@@ -88,7 +89,7 @@ def respond(gateway, builder, line, *fields, body=b""):
             received.write(event)
         received.finish()
     environ = builder.build(request, received, ("192.0.2.7", 4711), ("127.0.0.1", 8000))
-    sink = Sink()
+    sink = MemorySink()
     outcome = gateway.respond(request, environ, sink, b"Sun, 06 Nov 1994 08:49:37 GMT", True)
     if received is not None:
         received.close()

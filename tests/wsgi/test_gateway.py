@@ -1,4 +1,4 @@
-"""The gateway's promise: whatever the application raises, an Outcome comes back and the log says why."""
+"""The gateway's promise: whatever the application raises, an Response comes back and the log says why."""
 
 import gc
 import logging
@@ -253,7 +253,7 @@ def test_outcome_is_read_only_and_tells_itself(call):
         return [b"abc"]
 
     outcome = call(application).outcome
-    assert repr(outcome) == "<Outcome 200, 3 bytes, keep-alive>"
+    assert repr(outcome) == "<Response 200, 3 bytes, keep-alive>"
     if gateway.is_compiled():
         with pytest.raises(AttributeError):
             outcome.status_code = 1

@@ -24,11 +24,13 @@ from portway.http.events import NEED_DATA, Event
 from portway.http.framing import check_codings, read_content_length, read_options
 from portway.http.limits import Limits
 from portway.http.refusals import refuse_field_line, refuse_first_byte, refuse_value, refuse_version
-from portway.http.request import Request
 from portway.http.target import is_host, read_target
 
 if cython.compiled:
     from cython.cimports.libc.string import memchr, memcmp
+    from cython.cimports.portway.http.request import Request
+else:
+    from portway.http.request import Request
 
 
 def is_compiled() -> bool:
@@ -69,6 +71,7 @@ _RUNS = {table: re.compile(grammar.any_of(table)).match for table in (_TOKEN, _V
 _UNLIMITED = cython.declare(cython.Py_ssize_t, 2**62)
 
 
+@cython.final
 @cython.cclass
 class FieldName:
     """A field name as it was sent, what it is in lower case, and what it means."""
@@ -113,6 +116,35 @@ def _run(data: bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t, table: b
 @cython.cfunc
 @cython.inline
 @cython.exceptval(check=False)
+def _find(
+    data: bytes, byte: cython.int, start: cython.Py_ssize_t, end: cython.Py_ssize_t
+) -> cython.Py_ssize_t:
+    """Return where the byte is first in data[start:end], -1 if it is not there."""
+    if cython.compiled:
+        p: cython.p_uchar = data
+        found: cython.p_uchar = cython.cast(
+            cython.p_uchar, memchr(p + start, byte, cython.cast(cython.size_t, end - start))
+        )
+        return -1 if found == cython.NULL else found - p
+    return data.find(byte, start, end)
+
+
+@cython.cfunc
+@cython.inline
+@cython.exceptval(check=False)
+def _starts(data: bytes, start: cython.Py_ssize_t, what: bytes) -> cython.bint:
+    """Tell whether these bytes are at data[start:]; the caller has seen that there are as many."""
+    if cython.compiled:
+        p: cython.p_uchar = data
+        return (
+            memcmp(p + start, cython.cast(cython.p_uchar, what), cython.cast(cython.size_t, len(what))) == 0
+        )
+    return data.startswith(what, start)
+
+
+@cython.cfunc
+@cython.inline
+@cython.exceptval(check=False)
 def _value_run(data: bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.Py_ssize_t:
     """Return where the run of bytes allowed in a field value ends. C compilers vectorise the first look."""
     if cython.compiled:
@@ -126,40 +158,14 @@ def _value_run(data: bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t) ->
     return _run(data, start, end, _VALUE)
 
 
+@cython.final
 @cython.cclass
 class HeadReader:
-    """Reads one request head after the other, strictly, within Limits."""
+    """Reads one request head after the other, strictly, within Limits.
 
-    #: Where in the buffer the first byte is that was not consumed, after read().
-    position: int = cython.declare(cython.Py_ssize_t, visibility="readonly")
-    #: Whether the request line has been read and the rest of its head has not.
-    begun: bool = cython.declare(cython.bint, visibility="readonly")
-
-    _max_request_line: cython.Py_ssize_t  # never 0, like the other limits of lines
-    _max_fields: cython.Py_ssize_t
-    _max_field_size: cython.Py_ssize_t
-    _max_head: cython.Py_ssize_t
-    _max_empty_lines: cython.Py_ssize_t
-    _max_body: cython.Py_ssize_t
-    _scanned: cython.Py_ssize_t  # bytes of the current line that are known to have no LF
-    _room: cython.Py_ssize_t  # bytes that the head may still have
-    _lines: cython.Py_ssize_t  # empty lines before a request line, then field lines
-    # The current head.
-    _method: str
-    _target: str
-    _path: str
-    _query: str
-    _scheme: str
-    _authority: str
-    _minor: cython.int
-    _fields: list[tuple[str, str]]
-    _dropped: tuple[str, ...]
-    _host: str | None  # None until Host was seen
-    _content_length: cython.Py_ssize_t  # -1 until Content-Length was seen
-    _codings: str | None  # the value of Transfer-Encoding, or None
-    _expect: str | None  # the value of Expect, or None
-    _close: cython.bint  # Connection has "close"
-    _persist: cython.bint  # Connection has "keep-alive"
+    position: where in the buffer the first byte is that was not consumed, after read().
+    begun: whether the request line has been read and the rest of its head has not.
+    """
 
     def __init__(self, limits: Limits) -> None:
         """Make a reader at the beginning of a connection."""
@@ -169,11 +175,13 @@ class HeadReader:
         self._max_head = limits.head
         self._max_empty_lines = limits.empty_lines
         self._max_body = limits.body or _UNLIMITED
+        # Bytes of the current line that are known to have no LF, and what the head may still have.
         self._scanned = 0
         self._room = limits.head
+        # Empty lines before a request line, then field lines.
         self._lines = 0
-        self.position = 0
-        self.begun = False
+        self.position: int = 0
+        self.begun: bool = False
 
     def read(self, data: bytes, position: cython.Py_ssize_t) -> Request | Event:
         """Go on at data[position:]: return the Request when its head is complete, NEED_DATA before.
@@ -225,15 +233,7 @@ class HeadReader:
         """
         start: cython.Py_ssize_t = self.position
         size: cython.Py_ssize_t = len(data)
-        end: cython.Py_ssize_t = start + self._scanned
-        if cython.compiled:
-            p: cython.p_uchar = data
-            found: cython.p_uchar = cython.cast(
-                cython.p_uchar, memchr(p + end, 0x0A, cython.cast(cython.size_t, size - end))
-            )
-            end = -1 if found == cython.NULL else found - p
-        else:
-            end = data.find(b"\n", end)
+        end: cython.Py_ssize_t = _find(data, 0x0A, start + self._scanned, size)
         complete: cython.bint = end >= 0
         if complete:
             self._scanned = 0
@@ -266,13 +266,17 @@ class HeadReader:
             or data[target_end] != 0x20
         ):
             raise RemoteProtocolError(400, f"malformed request line {quoted(data[start:end])}")
-        method: str = _METHODS.get(data[start:at])
-        if method is None:
-            method = data[start:at].decode("latin-1")
+        method: str
+        if at - start == 3 and data[start] == 0x47 and data[start + 1] == 0x45 and data[start + 2] == 0x54:
+            method = "GET"
+        else:
+            method = _METHODS.get(data[start:at])
+            if method is None:
+                method = data[start:at].decode("latin-1")
         self._minor = data[end - 1] - 0x30
         if (
             end - target_end != 9
-            or not data.startswith(b"HTTP/1.", target_end + 1)
+            or not _starts(data, target_end + 1, b"HTTP/1.")
             or (self._minor != 1 and self._minor != 0)
         ):
             refuse_version(data[target_end + 1 : end])
@@ -284,7 +288,7 @@ class HeadReader:
         if data[start] != 0x2F or method == "CONNECT":
             self._scheme, self._authority, self._path, self._query = read_target(method, self._target)
         else:
-            at = data.find(b"?", start, target_end)
+            at = _find(data, 0x3F, start, target_end)
             if at < 0:
                 self._path = self._target
                 self._query = ""
@@ -292,14 +296,16 @@ class HeadReader:
                 self._path = data[start:at].decode("latin-1")
                 self._query = data[at + 1 : target_end].decode("latin-1")
         self._lines = 0
-        self._fields = []
-        self._dropped = ()
-        self._host = None
+        self._fields: list[tuple[str, str]] = []
+        self._dropped: tuple[str, ...] = ()
+        # The values of Host, Content-Length, Transfer-Encoding and Expect, as far as they were seen.
+        self._host: str | None = None
         self._content_length = -1
-        self._codings = None
-        self._expect = None
-        self._close = False
-        self._persist = False
+        self._codings: str | None = None
+        self._expect: str | None = None
+        # Whether Connection has "close" or "keep-alive".
+        self._close: bool = False
+        self._persist: bool = False
         self.begun = True
         return None
 
@@ -422,19 +428,21 @@ class HeadReader:
         self._lines = 0
         self._room = self._max_head
         self.begun = False
-        return Request(
-            self._method,
-            self._target,
-            self._path,
-            self._query,
-            self._minor,
-            self._fields,
-            self._dropped,
-            host,
-            not self._close and (self._minor == 1 or self._persist),
-            length,
-            chunked,
-            expect_continue,
-            self._scheme,
-            self._authority,
-        )
+        # Field by field: a call with fourteen arguments costs more than all of this.
+        request: Request = Request.__new__(Request)
+        request.method = self._method
+        request.target = self._target
+        request.path = self._path
+        request.query = self._query
+        request.http_minor = self._minor
+        request.fields = self._fields
+        request.dropped = self._dropped
+        request.host = host
+        request.keep_alive = not self._close and (self._minor == 1 or self._persist)
+        request.content_length = length
+        request.chunked = chunked
+        request.has_body = chunked or length > 0
+        request.expect_continue = expect_continue
+        request.scheme = self._scheme
+        request.authority = self._authority
+        return request

@@ -17,9 +17,14 @@ from typing import Any
 from portway.http.chunked import ChunkedDecoder
 from portway.http.errors import LocalProtocolError, RemoteProtocolError
 from portway.http.events import CONNECTION_CLOSED, END_OF_MESSAGE, NEED_DATA, PAUSED, Event
-from portway.http.head import HeadReader
 from portway.http.limits import Limits
-from portway.http.request import Request
+
+if cython.compiled:
+    from cython.cimports.portway.http.head import HeadReader
+    from cython.cimports.portway.http.request import Request
+else:
+    from portway.http.head import HeadReader
+    from portway.http.request import Request
 
 __all__ = [
     "CONNECTION_CLOSED",
@@ -46,6 +51,7 @@ CLOSED = cython.declare(cython.int, 4)  # nothing more will be read
 FAILED = cython.declare(cython.int, 5)  # the client broke the protocol
 
 
+@cython.final
 @cython.cclass
 class RequestParser:
     """Turns what one client sends into requests, strictly, within Limits.
@@ -56,31 +62,22 @@ class RequestParser:
     in its buffer.
     """
 
-    _limits: Any
-    _data: bytes  # what was received
-    _at: cython.Py_ssize_t  # where in it the first byte is that was not consumed
-    _eof: cython.bint
-    _state: cython.int
-    _error: Any
-    _head: Any  # the HeadReader
-    _chunks: Any  # the ChunkedDecoder, made for the first chunked body
-    _chunked: cython.bint  # whether the current request is chunked
-    _left: cython.Py_ssize_t  # bytes of the current body of known length that are still to come
-    _keep_alive: cython.bint  # what the current request allows
-
     def __init__(self, limits: Limits) -> None:
         """Make a parser for a new connection, which keeps to `limits`."""
         self._limits = limits
+        # What was received, and where in it the first byte is that was not consumed.
         self._data = b""
         self._at = 0
-        self._eof = False
-        self._state = HEAD
-        self._error = None
+        self._eof: bool = False
+        self._state: int = HEAD
+        self._error: Any = None
         self._head = HeadReader(limits)
-        self._chunks = None
-        self._chunked = False
+        # Made for the first chunked body.
+        self._chunks: Any = None
+        # Of the current request: its coding, the bytes of a body of known length still to come, what it allows.
+        self._chunked: bool = False
         self._left = 0
-        self._keep_alive = True
+        self._keep_alive: bool = True
 
     def receive_data(self, data: bytes) -> None:
         """Keep what was read from the client; b"" says that it will send no more. Looks at nothing."""
@@ -133,6 +130,10 @@ class RequestParser:
             self._data = b""
             self._at = 0
 
+    def has_buffered(self) -> bool:
+        """Whether there are bytes that were received and not consumed."""
+        return self._at < len(self._data)
+
     @property
     def buffered(self) -> int:
         """Bytes received and not consumed."""
@@ -161,14 +162,15 @@ class RequestParser:
             if not self._head.begun:
                 self._state = CLOSED
                 return CONNECTION_CLOSED
-        request = self._head.read(self._data, self._at)
+        read: Any = self._head.read(self._data, self._at)
         self._at = self._head.position
-        if request is NEED_DATA:
+        if read is NEED_DATA:
             return (
                 self._incomplete("head")
                 if self._at < len(self._data) or self._head.begun
                 else self._read_head()
             )
+        request: Request = read
         self._keep_alive = request.keep_alive
         self._chunked = request.chunked
         if not request.has_body:

@@ -15,39 +15,26 @@ def is_compiled() -> bool:
     return bool(cython.compiled)
 
 
+@cython.final
+@cython.freelist(64)
 @cython.cclass
 class Request:
     """A request head (RFC 9112 section 2.1). All strings are latin-1: one character for each byte received.
 
-    method           a token, case as sent
-    target           the request target as sent
-    path, query      of the target, undecoded; query without its "?". "*" is the path of `OPTIONS *`
-    http_minor       0 or 1, of HTTP/1.0 and HTTP/1.1
-    fields           [(name, value)] in order, names in lower case, values without outer white space; read
-    only dropped          names left out of `fields` because of an underscore in them, in lower case host
-    host and port: Host, or the authority of a target in absolute-form; "" if there is none keep_alive
-    whether the client lets the connection stay open after the response content_length   of the body, in
-    bytes; -1 when Content-Length was not given chunked          whether the body comes in the chunked coding
-    has_body         whether a chunked body or one of at least one byte follows the head expect_continue
-    whether the client waits for 100 (Continue) before it sends that body scheme           of a target in
-    absolute-form, in lower case; "" otherwise authority        of a target in absolute-form; "" otherwise
+    method: a token, case as sent.
+    target: the request target as sent.
+    path, query: of the target, undecoded; query without its "?". path is "*" for `OPTIONS *`.
+    http_minor: 0 or 1, of HTTP/1.0 and HTTP/1.1.
+    fields: [(name, value)] in order, names in lower case, values without outer white space; read only.
+    dropped: names left out of `fields` because of an underscore in them, in lower case.
+    host: host and port: Host, or the authority of a target in absolute-form; "" if there is none.
+    keep_alive: whether the client lets the connection stay open after the response.
+    content_length: of the body, in bytes; -1 when Content-Length was not given.
+    chunked: whether the body comes in the chunked coding.
+    has_body: whether a chunked body or one of at least one byte follows the head.
+    expect_continue: whether the client waits for 100 (Continue) before it sends that body.
+    scheme, authority: of a target in absolute-form, the scheme in lower case; "" otherwise.
     """
-
-    method: str = cython.declare(str, visibility="readonly")
-    target: str = cython.declare(str, visibility="readonly")
-    path: str = cython.declare(str, visibility="readonly")
-    query: str = cython.declare(str, visibility="readonly")
-    http_minor: int = cython.declare(cython.int, visibility="readonly")
-    fields: list[tuple[str, str]] = cython.declare(list, visibility="readonly")
-    dropped: tuple[str, ...] = cython.declare(tuple, visibility="readonly")
-    host: str = cython.declare(str, visibility="readonly")
-    keep_alive: bool = cython.declare(cython.bint, visibility="readonly")
-    content_length: int = cython.declare(cython.Py_ssize_t, visibility="readonly")
-    chunked: bool = cython.declare(cython.bint, visibility="readonly")
-    has_body: bool = cython.declare(cython.bint, visibility="readonly")
-    expect_continue: bool = cython.declare(cython.bint, visibility="readonly")
-    scheme: str = cython.declare(str, visibility="readonly")
-    authority: str = cython.declare(str, visibility="readonly")
 
     def __init__(
         self,
@@ -70,15 +57,15 @@ class Request:
         self.target = target
         self.path = path
         self.query = query
-        self.http_minor = http_minor
-        self.fields = [] if fields is None else fields
-        self.dropped = dropped
+        self.http_minor: int = http_minor
+        self.fields: list[tuple[str, str]] = [] if fields is None else fields
+        self.dropped: tuple[str, ...] = dropped
         self.host = host
-        self.keep_alive = keep_alive
-        self.content_length = content_length
-        self.chunked = chunked
-        self.has_body = chunked or content_length > 0
-        self.expect_continue = expect_continue
+        self.keep_alive: bool = keep_alive
+        self.content_length: int = content_length
+        self.chunked: bool = chunked
+        self.has_body: bool = chunked or content_length > 0
+        self.expect_continue: bool = expect_continue
         self.scheme = scheme
         self.authority = authority
 

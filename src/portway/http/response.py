@@ -17,6 +17,11 @@ from portway.http import grammar
 from portway.http.errors import LocalProtocolError, quoted
 from portway.http.status import REASONS
 
+if cython.compiled:
+    from cython.cimports.cpython.bytes import PyBytes_FromStringAndSize
+    from cython.cimports.cpython.unicode import PyUnicode_1BYTE_DATA, PyUnicode_GET_LENGTH, PyUnicode_KIND
+    from cython.cimports.libc.string import memcpy
+
 
 def is_compiled() -> bool:
     """Say which form of this module was loaded."""
@@ -60,14 +65,22 @@ _KINDS = {
 
 # Names and status lines that were checked once. Both are bounded; what they forget is only checked again.
 _CACHED = cython.declare(cython.int, 1024)
-_NAMES = cython.declare(dict, {})
+_NAMES = cython.declare(dict, {})  # name: FieldName
 _STATUS_LINES = cython.declare(dict, {})
 
-_VALUE = cython.declare(bytes, grammar.VALUE)
+# The compiled form puts a head together in a block of this many bytes on the stack; what does not fit into one
+# becomes several pieces.
+_BLOCK = cython.declare(cython.Py_ssize_t, 4096)
+
+# Date and Server as they were written last: the values, and the lines with the end of the head.
+_tail = cython.declare(tuple, (b"", b"", b""))
+
 _VALUE_BYTES = cython.declare(bytes, grammar.members(grammar.VALUE))
 _TOKEN_BYTES = cython.declare(bytes, grammar.members(grammar.TOKEN))
 
 
+@cython.final
+@cython.freelist(16)
 @cython.cclass
 class ResponseHead:
     """A response head that is ready to be sent.
@@ -79,19 +92,21 @@ class ResponseHead:
     status_code     as a number
     """
 
-    data: bytes = cython.declare(bytes, visibility="readonly")
-    framing: int = cython.declare(cython.int, visibility="readonly")
-    content_length: int = cython.declare(cython.Py_ssize_t, visibility="readonly")
-    keep_alive: bool = cython.declare(cython.bint, visibility="readonly")
-    status_code: int = cython.declare(cython.int, visibility="readonly")
+    def __init__(self) -> None:
+        self.data: bytes = b""
+        self.framing: int = NO_BODY
+        self.content_length: int = -1
+        self.keep_alive: bool = False
+        self.status_code: int = 0
 
     def __repr__(self) -> str:
         return f"<ResponseHead {self.status_code} framing={self.framing} keep_alive={self.keep_alive}>"
 
 
+@cython.final
 @cython.cclass
 class StatusLine:
-    """A status as the application gave it, checked."""
+    """A status as the application gave it, checked: the line, and the number."""
 
     data: bytes
     code: cython.int
@@ -99,6 +114,19 @@ class StatusLine:
     def __init__(self, data: bytes, code: cython.int) -> None:
         self.data = data
         self.code = code
+
+
+@cython.final
+@cython.cclass
+class FieldName:
+    """A field name as the application gave it, checked: the beginning of its line, and what it means here."""
+
+    start: bytes
+    kind: cython.int
+
+    def __init__(self, start: bytes, kind: cython.int) -> None:
+        self.start = start
+        self.kind = kind
 
 
 def compose_head(
@@ -127,8 +155,12 @@ def compose_head(
     line: StatusLine = _check_status(status)
     if not isinstance(headers, list):
         raise LocalProtocolError(f"response headers must be a list, not {type(headers).__name__}")
-    lines: list[str] = []
-    kind: cython.int
+    block: cython.uchar[4096]
+    if not cython.compiled:
+        block = None
+    pieces: list[bytes] = []
+    used: cython.Py_ssize_t = _put(block, 0, pieces, line.data)
+    known: FieldName
     given_length: cython.Py_ssize_t = -1
     dated: cython.bint = False
     served: cython.bint = False
@@ -144,30 +176,29 @@ def compose_head(
             name = _exact(name, "a response header's name")
         if type(value) is not str:
             value = _exact(value, f"the value of response header {name}")
-        known = _NAMES.get(name)
-        kind = _check_name(name) if known is None else known
-        if kind != ORDINARY:
-            if kind == CONTENT_LENGTH:
+        found = _NAMES.get(name)
+        known = _check_name(name) if found is None else found
+        if known.kind != ORDINARY:
+            if known.kind == CONTENT_LENGTH:
                 if given_length >= 0:
                     raise LocalProtocolError("more than one Content-Length in the response")
                 given_length = _read_length(value)
                 if bodyless:
                     continue
-            elif kind == DATE:
+            elif known.kind == DATE:
                 dated = True
-            elif kind == SERVER:
+            elif known.kind == SERVER:
                 served = True
             else:
                 raise LocalProtocolError(
                     f"response header {name} is hop-by-hop and the server's, not the application's"
                 )
-        lines.append(f"{name}: {value}\r\n")
-    fields = _check_fields("".join(lines), headers, 2 * len(lines))
+        used = _put(block, used, pieces, known.start)
+        used = _put_value(block, used, pieces, value, name)
 
     head: ResponseHead = ResponseHead.__new__(ResponseHead)
     head.status_code = line.code
     head.content_length = -1
-    framing: bytes = b""
     if bodyless or line.code == 304 or method == "HEAD":
         head.framing = _NO_BODY
         if line.code < 200:
@@ -178,26 +209,101 @@ def compose_head(
     elif body_length >= 0:
         head.framing = _LENGTH
         head.content_length = body_length
-        framing = f"Content-Length: {body_length}\r\n".encode("ascii")
+        used = _put(block, used, pieces, b"Content-Length: %d\r\n" % body_length)
     elif http_minor:
         head.framing = _CHUNKED
-        framing = b"Transfer-Encoding: chunked\r\n"
+        used = _put(block, used, pieces, b"Transfer-Encoding: chunked\r\n")
     else:
         head.framing = _UNTIL_CLOSE
         keep_alive = False
     head.keep_alive = keep_alive
-    tail: list[bytes] = [line.data, fields, framing]
     if not keep_alive:
-        tail.append(b"Connection: close\r\n")
+        used = _put(block, used, pieces, b"Connection: close\r\n")
     elif not http_minor:
-        tail.append(b"Connection: keep-alive\r\n")
-    if not dated:
-        tail += (b"Date: ", date, b"\r\n")
-    if server and not served:
-        tail += (b"Server: ", server, b"\r\n")
-    tail.append(b"\r\n")
-    head.data = b"".join(tail)
+        used = _put(block, used, pieces, b"Connection: keep-alive\r\n")
+    used = _put(block, used, pieces, _end_of_head(b"" if dated else date, b"" if served else server))
+    if cython.compiled:
+        data: bytes = PyBytes_FromStringAndSize(cython.cast(cython.p_char, block), used)
+        if pieces:
+            data = b"".join(pieces) + data
+        head.data = data
+    else:
+        head.data = b"".join(pieces)
     return head
+
+
+@cython.cfunc
+@cython.inline
+def _put(
+    block: cython.p_uchar, used: cython.Py_ssize_t, pieces: list[bytes], data: bytes
+) -> cython.Py_ssize_t:
+    """Add bytes to the block, or to the pieces where it is full; return how much of the block is used."""
+    if cython.compiled:
+        return _copy(block, used, pieces, data, len(data))
+    pieces.append(data)
+    return used
+
+
+@cython.cfunc
+@cython.inline
+def _copy(
+    block: cython.p_uchar,
+    used: cython.Py_ssize_t,
+    pieces: list[bytes],
+    data: cython.p_uchar,
+    size: cython.Py_ssize_t,
+) -> cython.Py_ssize_t:
+    """Do what _put does. Only the compiled form has memory to point to."""
+    if cython.compiled:
+        if used + size > _BLOCK:
+            pieces.append(PyBytes_FromStringAndSize(cython.cast(cython.p_char, block), used))
+            used = 0
+            if size > _BLOCK:
+                pieces.append(PyBytes_FromStringAndSize(cython.cast(cython.p_char, data), size))
+                return 0
+        memcpy(block + used, data, cython.cast(cython.size_t, size))
+    return used + size
+
+
+@cython.cfunc
+@cython.inline
+def _put_value(
+    block: cython.p_uchar, used: cython.Py_ssize_t, pieces: list[bytes], value: str, name: str
+) -> cython.Py_ssize_t:
+    """Add a field value in latin-1 and the end of its line, if no character of it can do harm."""
+    if cython.compiled:
+        if PyUnicode_KIND(value) != 1:
+            _refuse_value(value, name)
+        text: cython.p_uchar = cython.cast(cython.p_uchar, PyUnicode_1BYTE_DATA(value))
+        size: cython.Py_ssize_t = PyUnicode_GET_LENGTH(value)
+        bad: cython.uchar = 0
+        i: cython.Py_ssize_t
+        for i in range(size):
+            bad |= ((text[i] < 0x20) & (text[i] != 0x09)) | (text[i] == 0x7F)
+        if bad:
+            _refuse_value(value, name)
+        used = _copy(block, used, pieces, text, size)
+        return _copy(block, used, pieces, b"\r\n", 2)
+    try:
+        data = value.encode("latin-1")
+    except UnicodeEncodeError:
+        data = b"\0"
+    if data.translate(None, _VALUE_BYTES):
+        _refuse_value(value, name)
+    pieces.append(data + b"\r\n")
+    return used
+
+
+@cython.cfunc
+def _end_of_head(date: bytes, server: bytes) -> bytes:
+    """Return the lines for Date and Server, each left out where the value is b"", and the empty line."""
+    global _tail
+    # Kept whole in one variable: another thread sees the old tuple or the new one.
+    last: tuple[bytes, bytes, bytes] = _tail
+    if last[0] is not date or last[1] is not server:
+        lines = (b"Date: %b\r\n" % date if date else b"") + (b"Server: %b\r\n" % server if server else b"")
+        last = _tail = (date, server, lines + b"\r\n")
+    return last[2]
 
 
 @cython.cfunc
@@ -230,17 +336,16 @@ def _check_status(status: Any) -> StatusLine:
 
 
 @cython.cfunc
-@cython.exceptval(-1)
-def _check_name(name: str) -> cython.int:
-    """Return what the application's field name means, after a look at its every character."""
+def _check_name(name: str) -> FieldName:
+    """Return the application's field name after a look at its every character."""
     if not name or not name.isascii() or name.encode("ascii").translate(None, _TOKEN_BYTES):
         raise LocalProtocolError(f"response header name {quoted(name)} is not a token")
-    kind: cython.int = _KINDS.get(name.lower(), ORDINARY)
+    known: FieldName = FieldName(name.encode("ascii") + b": ", _KINDS.get(name.lower(), ORDINARY))
     if len(name) <= 64:
         if len(_NAMES) >= _CACHED:
             _NAMES.clear()
-        _NAMES[name] = kind
-    return kind
+        _NAMES[name] = known
+    return known
 
 
 @cython.cfunc
@@ -255,49 +360,25 @@ def _exact(text: Any, what: str) -> str:
 @cython.exceptval(-1)
 def _read_length(value: str) -> cython.Py_ssize_t:
     """Return the application's Content-Length: at most 18 ASCII digits and nothing else."""
-    if len(value) > 18 or not value.isascii() or not value.isdigit():
+    length: cython.Py_ssize_t = 0
+    digit: cython.Py_UCS4
+    if not 0 < len(value) <= 18:
         raise LocalProtocolError(f"response Content-Length {quoted(value)} is not a number of bytes")
-    length: cython.Py_ssize_t = int(value)
+    for digit in value:
+        if not "0" <= digit <= "9":
+            raise LocalProtocolError(f"response Content-Length {quoted(value)} is not a number of bytes")
+        length = length * 10 + ord(digit) - 48
     return length
 
 
 @cython.cfunc
-def _check_fields(block: str, headers: Any, line_ends: cython.Py_ssize_t) -> bytes:
-    """Return the field lines as latin-1, after counting their control characters: only our own line ends may
-    be there.
-
-    One pass over all of them is cheaper than one for each value. `line_ends` is how many CR and LF they
-    should have.
-    """
+def _refuse_value(value: str, name: str) -> object:
+    """Raise for the first character of a value that is not allowed."""
     try:
-        data: bytes = block.encode("latin-1")
-    except UnicodeEncodeError:
-        _refuse_value(headers)
-        raise
-    controls: cython.Py_ssize_t = 0
-    if cython.compiled:
-        p: cython.p_uchar = data
-        i: cython.Py_ssize_t
-        for i in range(len(data)):
-            controls += ((p[i] < 0x20) & (p[i] != 0x09)) | (p[i] == 0x7F)
-    else:
-        controls = len(data.translate(None, _VALUE_BYTES))
-    if controls != line_ends:
-        _refuse_value(headers)
-    return data
-
-
-@cython.cfunc
-def _refuse_value(headers: Any) -> object:
-    """Raise for the first value that is not allowed: the rare second look, for the sake of the message."""
-    for name, value in headers:
-        try:
-            bad = value.encode("latin-1").translate(None, _VALUE_BYTES)
-        except UnicodeEncodeError as error:
-            bad = value[error.start]
-        if bad:
-            raise LocalProtocolError(f"{quoted(bad[:1])} in the value of response header {name}")
-    raise LocalProtocolError("response headers changed while they were read")
+        bad: Any = value.encode("latin-1").translate(None, _VALUE_BYTES)
+    except UnicodeEncodeError as error:
+        bad = value[error.start]
+    raise LocalProtocolError(f"{quoted(bad[:1])} in the value of response header {name}")
 
 
 def encode_chunk(data: bytes) -> bytes:

@@ -83,6 +83,7 @@ class Acceptor:
     def _listen(self) -> None:
         if not self._listening and not self._closed:
             self._listening = True
+            self._service.accept_paused = False
             self._resume_at = 0.0
             self._full = False
             for fd in self.sites:
@@ -91,6 +92,7 @@ class Acceptor:
 
     def _pause(self, until: float) -> None:
         self._resume_at = until
+        self._service.accept_paused = not self._closed
         if self._listening:
             self._listening = False
             for fd in self.sites:
@@ -209,6 +211,7 @@ class Acceptor:
                 if result is EMPTY:
                     break
         self._closed = True
+        self._service.accept_paused = False
         for site in self.sites.values():
             site.sock.close()
         self.sites.clear()

@@ -1,5 +1,7 @@
 cimport cython
 
+from portway.http.parser cimport RequestParser
+from portway.http.request cimport Request
 from portway.worker.exchange cimport Exchange
 from portway.worker.transport cimport Transport
 
@@ -8,7 +10,7 @@ from portway.worker.transport cimport Transport
 cdef class Connection(Transport):
     cdef readonly object site
     cdef readonly object peer
-    cdef readonly object parser
+    cdef readonly RequestParser parser
     cdef readonly int phase
     cdef readonly bint half_closed
     cdef readonly Py_ssize_t served
@@ -26,7 +28,7 @@ cdef class Connection(Transport):
     cdef object _on_writable(self, double now)
     cdef object _on_linger(self)
     cdef bint _takes_more(self, double now)
-    cdef object _begin(self, object request, double now)
+    cdef object _begin(self, Request request, double now)
     cdef object _finish(self, bint keep_alive, double now)
     cdef object _settle(self, double now)
     cdef object _send_file(self, object request, object response)

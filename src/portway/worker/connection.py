@@ -23,17 +23,21 @@ except ModuleNotFoundError:
     from portway import _cython as cython
 
 from portway.http.errors import RemoteProtocolError
-from portway.http.parser import CONNECTION_CLOSED, END_OF_MESSAGE, NEED_DATA, RequestParser
+from portway.http.events import CONNECTION_CLOSED, END_OF_MESSAGE, NEED_DATA
 from portway.http.response import CONTINUE, error_page
 from portway.worker.replies import file_head, local_record
 from portway.wsgi.input import RequestBody
 from portway.wsgi.sink import ClientDisconnected
 
 if cython.compiled:
+    from cython.cimports.portway.http.parser import RequestParser
+    from cython.cimports.portway.http.request import Request
     from cython.cimports.portway.net.system import receive
     from cython.cimports.portway.worker.exchange import Exchange
     from cython.cimports.portway.worker.transport import Transport
 else:
+    from portway.http.parser import RequestParser
+    from portway.http.request import Request
     from portway.net.system import receive
     from portway.worker.exchange import Exchange
     from portway.worker.transport import Transport
@@ -81,7 +85,8 @@ class Connection(Transport):
     def __init__(self, service: Any, site: Any, sock: socket.socket, peer: Any, now: cython.double) -> None:
         Transport.__init__(self, service, sock)
         self.site = site
-        self.peer = peer
+        # The port as text, as every environ has it.
+        self.peer = (peer[0], str(peer[1])) if isinstance(peer, tuple) else peer
         self.parser = RequestParser(service.limits)
         self.phase: int = IDLE
         self.deadline = now + service.deadlines.head
@@ -289,22 +294,23 @@ class Connection(Transport):
             return exchange
 
     @cython.cfunc
-    def _begin(self, request: Any, now: cython.double) -> Any:
+    def _begin(self, request: Request, now: cython.double) -> Any:
         """Start an exchange; None if it was answered here, without the application."""
         service = self.service
         has_body: cython.bint = request.has_body
-        if self.batch is None and not has_body and self.parser.buffered:
+        if self.batch is None and not has_body and self.parser.has_buffered():
             self.batch = []
         if service.local is not None:
             response = service.local.find(request)
             if response is not None:
                 self._send_file(request, response)
                 return None
-        exchange = Exchange(self, request, now)
+        exchange: Exchange = Exchange.__new__(Exchange)
+        exchange.prepare(self, request, now)
         self.exchange = exchange
         if has_body:
             self.body = RequestBody(service.body_memory, service.body_directory)
-            if request.expect_continue and not self.parser.buffered:
+            if request.expect_continue and not self.parser.has_buffered():
                 self.transmit(CONTINUE)
         return exchange
 
@@ -342,7 +348,7 @@ class Connection(Transport):
         else:
             self.parser.start_next_cycle()
             if self.outbox is None or self.outbox.size == 0:
-                if self.parser.buffered:
+                if self.parser.has_buffered():
                     return self.advance(now)
                 if self.batch is None and not self.service.draining:
                     # The common end of an exchange, and the only one on the hot path.
@@ -449,7 +455,7 @@ class Connection(Transport):
     @cython.cfunc
     def _end(self, now: cython.double) -> Any:
         """Everything was sent: close, in such a way that a client that still sends can read the response."""
-        if self.half_closed or not (self.unread or self.parser.buffered):
+        if self.half_closed or not (self.unread or self.parser.has_buffered()):
             self.close()
             return
         try:

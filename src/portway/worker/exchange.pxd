@@ -3,12 +3,14 @@ cimport cython
 cimport portway.worker.connection
 from portway.observe.scoreboard cimport ThreadSlot
 from portway.worker.leadership cimport Seat
+from portway.http.request cimport Request
+from portway.wsgi.gateway cimport Response
+from portway.wsgi.sink cimport Sink
 
 
-@cython.final
-cdef class Exchange:
+cdef class Exchange(Sink):
     cdef readonly portway.worker.connection.Connection connection
-    cdef readonly object request
+    cdef readonly Request request
     cdef public object body
     cdef readonly double arrived
     cdef public double ready
@@ -21,14 +23,15 @@ cdef class Exchange:
     cdef Seat seat
     cdef object thread
 
+    cdef object prepare(self, object connection, Request request, double now)
     cpdef object run(self, Seat seat, ThreadSlot slot)
     cpdef object finish(self, bint is_leader)
     cpdef object refuse(self, int status, double now)
     cpdef object drop(self)
-    cpdef object send(self, bytes data)
-    cpdef object send_file(self, int fd, object offset, object count)
     cpdef object release_gathered(self)
     cpdef double application_deadline(self)
+    cpdef object send(self, bytes data)
+    cpdef object send_file(self, int fd, object offset, object count)
     cdef object _begin(self)
     cdef object _wait_for_client(self)
-    cdef object _log_access(self, object outcome, dict environ)
+    cdef object _log_access(self, Response response, dict environ)

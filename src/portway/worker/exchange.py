@@ -22,13 +22,19 @@ from portway.observe.access import AccessRecord
 from portway.wsgi.sink import ClientDisconnected
 
 if cython.compiled:
+    from cython.cimports.portway.http.request import Request
     from cython.cimports.portway.net.system import clock
     from cython.cimports.portway.observe.scoreboard import ThreadSlot
     from cython.cimports.portway.worker.leadership import Seat
+    from cython.cimports.portway.wsgi.gateway import Response
+    from cython.cimports.portway.wsgi.sink import Sink
 else:
+    from portway.http.request import Request
     from portway.net.system import clock
     from portway.observe.scoreboard import ThreadSlot
     from portway.worker.leadership import Seat
+    from portway.wsgi.gateway import Response
+    from portway.wsgi.sink import Sink
 
 log = logging.getLogger("portway.error")
 
@@ -40,10 +46,8 @@ def is_compiled() -> bool:
     return bool(cython.compiled)
 
 
-@cython.final
-@cython.freelist(64)
 @cython.cclass
-class Exchange:
+class Exchange(Sink):
     """A request, its body and the state of its response.
 
     Times are seconds of the monotonic clock: `arrived` when the head was complete, `ready` when the whole request was,
@@ -51,7 +55,9 @@ class Exchange:
     keep_alive, aborted: what becomes of the connection.
     """
 
-    def __init__(self, connection: Any, request: Any, now: cython.double) -> None:
+    @cython.cfunc
+    def prepare(self, connection: Any, request: Request, now: cython.double) -> Any:
+        """Begin; as a function of C, because a call of the class would cost more than all that it does."""
         self.connection = connection
         self.request = request
         self.body: Any = None
@@ -95,18 +101,18 @@ class Exchange:
             service.next_request_id(), cython.cast(cython.longlong, now * 1e9), request.method, request.path
         )
         keep_alive: cython.bint = request.keep_alive and service.keeps_alive()
-        outcome = service.gateway.respond(request, environ, self, service.date, keep_alive)
+        response: Response = service.gateway.respond(request, environ, self, service.date, keep_alive)
         self.ended = clock()
         service.leadership.note_call_time(self.ended - now)
         slot.end(
-            cython.cast(cython.longlong, self.ended * 1e9), outcome.body_bytes, outcome.status_code >= 500
+            cython.cast(cython.longlong, self.ended * 1e9), response.body_bytes, response.status_code >= 500
         )
-        self.keep_alive = outcome.keep_alive
-        self.aborted = outcome.aborted or self.expired
+        self.keep_alive = response.keep_alive
+        self.aborted = response.aborted or self.expired
         if self.body is not None:
             self.drop()
         if service.access_log is not None:
-            self._log_access(outcome, environ)
+            self._log_access(response, environ)
 
     def finish(self, is_leader: cython.bint) -> Any:
         """Give the connection back; return its next complete request, or None. The thread that called `run`.
@@ -234,7 +240,7 @@ class Exchange:
         connection.answer_late(error_page(504, False, service.date, service.server))
 
     @cython.cfunc
-    def _log_access(self, outcome: Any, environ: dict[str, Any]) -> Any:
+    def _log_access(self, response: Response, environ: dict[str, Any]) -> Any:
         request = self.request
         duration = self.ended - self.ready
         record = AccessRecord(
@@ -243,11 +249,11 @@ class Exchange:
             path=request.path,
             query=request.query,
             http_minor=request.http_minor,
-            status=504 if self.expired else outcome.status_code,
-            body_bytes=outcome.body_bytes,
+            status=504 if self.expired else response.status_code,
+            body_bytes=response.body_bytes,
             remote_addr=environ.get("REMOTE_ADDR", ""),
             fields=request.fields,
-            response_fields=outcome.headers,
+            response_fields=response.headers,
             environ=environ,
             started=time() - duration,
             duration=duration,

@@ -160,7 +160,7 @@ class Loop:
         if self._resumed:
             return 0.0
         limit: cython.double = SWEEP if self.service.connections else BEAT
-        if self.acceptor.paused:
+        if self.service.accept_paused:
             pause: cython.double = self.acceptor.wait_at_most(clock())
             if pause < limit:
                 limit = pause
@@ -181,7 +181,7 @@ class Loop:
                     if exchange is not None:
                         self._resumed.append(exchange)
             self.service.overload.sweep(now)
-        if self.acceptor.paused:
+        if self.service.accept_paused:
             self.acceptor.tick(now)
 
     # Running the application.

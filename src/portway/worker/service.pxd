@@ -2,6 +2,8 @@ cimport cython
 
 from portway.observe.scoreboard cimport WorkerSlot
 from portway.worker.leadership cimport Leadership
+from portway.wsgi.environ cimport EnvironBuilder
+from portway.wsgi.gateway cimport Gateway
 
 
 @cython.final
@@ -9,8 +11,8 @@ cdef class Service:
     cdef readonly Leadership leadership
     cdef readonly object epoll
     cdef readonly dict connections
-    cdef readonly object environ
-    cdef readonly object gateway
+    cdef readonly EnvironBuilder environ
+    cdef readonly Gateway gateway
     cdef readonly object limits
     cdef readonly object deadlines
     cdef readonly double keep_alive
@@ -25,6 +27,7 @@ cdef class Service:
     cdef public object access_log
     cdef public object overload
     cdef public bint draining
+    cdef public bint accept_paused
     cdef public object on_room
     cdef long long _request_id
     cdef double _next_second

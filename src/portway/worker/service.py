@@ -15,8 +15,12 @@ from portway.http.date import format_date
 
 if cython.compiled:
     from cython.cimports.portway.worker.leadership import Leadership
+    from cython.cimports.portway.wsgi.environ import EnvironBuilder
+    from cython.cimports.portway.wsgi.gateway import Gateway
 else:
     from portway.worker.leadership import Leadership
+    from portway.wsgi.environ import EnvironBuilder
+    from portway.wsgi.gateway import Gateway
 
 
 def is_compiled() -> bool:
@@ -37,6 +41,7 @@ class Service:
     body_memory, body_directory: see portway.wsgi.input.RequestBody. local: portway.worker.local.LocalAnswers, or None
     where nothing is answered here. access_log: portway.observe.access.AccessLog, or None. overload:
     portway.worker.overload.Overload.
+    accept_paused: the acceptor does not accept at the moment, and its clock has to be asked.
     draining: the worker has been told to stop, and no response keeps its connection alive. on_room: a function that is
     called once when the next connection is closed; set where the worker waits for that.
     """
@@ -45,8 +50,8 @@ class Service:
         self,
         leadership: Leadership,
         epoll: Any,
-        environ: Any,
-        gateway: Any,
+        environ: EnvironBuilder,
+        gateway: Gateway,
         limits: Any,
         deadlines: Any,
         slot: Any,
@@ -74,6 +79,7 @@ class Service:
         self.access_log: Any = None
         self.overload: Any = None
         self.draining: bool = False
+        self.accept_paused: bool = False
         self.on_room: Any = None
         self._request_id: int = 0
         self._next_second: float = 0.0

@@ -24,7 +24,6 @@ from urllib.parse import unquote_to_bytes
 
 from portway import __version__
 from portway.http.errors import RemoteProtocolError, quoted
-from portway.http.request import Request
 from portway.wsgi.errors_stream import ErrorsStream
 from portway.wsgi.file_wrapper import FileWrapper
 from portway.wsgi.input import EMPTY_INPUT
@@ -35,6 +34,11 @@ from portway.wsgi.proxy import (
     forwarded_scheme,
     is_forwarding_field,
 )
+
+if cython.compiled:
+    from cython.cimports.portway.http.request import Request
+else:
+    from portway.http.request import Request
 
 log = logging.getLogger("portway.error")
 
@@ -77,18 +81,10 @@ def _key_of(name: str) -> str:
     return "HTTP_" + name.upper().replace("-", "_")
 
 
+@cython.final
 @cython.cclass
 class EnvironBuilder:
     """Makes the environ of each request; made once for a worker."""
-
-    _base: dict[str, Any]
-    _keys: dict[str, str]
-    _forwarding: dict[str, str]
-    _script_name: str
-    _server_name: str
-    _trusted: Any
-    _local: tuple[Any, str, str]
-    _warned: cython.bint
 
     def __init__(
         self,
@@ -120,17 +116,18 @@ class EnvironBuilder:
             raise ValueError(f"the script name {script_name!r} does not begin with a slash")
         self._script_name = script
         self._server_name = server_name or "localhost"
-        self._trusted = TrustedPeers() if trusted is None else trusted
-        self._warned = False
-        self._local = ((), "", "")
-        self._keys = _SPECIAL | {name: _key_of(name) for name in _WELL_KNOWN}
+        self._trusted: Any = TrustedPeers() if trusted is None else trusted
+        self._warned: bool = False
+        # The address of the last listener, and its SERVER_NAME and SERVER_PORT.
+        self._local: tuple[Any, str, str] = ((), "", "")
+        self._keys: dict[str, str] = _SPECIAL | {name: _key_of(name) for name in _WELL_KNOWN}
         forwarding = [
             *FORWARDING_FIELDS,
             *(f"x-forwarded-{name}" for name in ("for", "host", "port", "proto")),
         ]
         self._forwarding = {name: _key_of(name) for name in forwarding}
         # All the keys that nearly every request has, so that the copy has room for them and for more.
-        self._base = {
+        self._base: dict[str, Any] = {
             "wsgi.version": (1, 0),
             "wsgi.url_scheme": url_scheme,
             "wsgi.input": None,
@@ -162,7 +159,8 @@ class EnvironBuilder:
 
         body: a RequestBody that is finished, or None for a request without one.
         peer: the other end of the connection, (host, port, ...) as the socket module has it, or a str for a
-        Unix socket. local: this end, in the same form; best the same object for all requests of a listener.
+        Unix socket; the port may be a str, which saves its conversion for each request.
+        local: this end, in the same form; best the same object for all requests of a listener.
 
         Raises RemoteProtocolError (404) for a path outside of the script name, and ValueError for a body that
         is not finished, or missing.
@@ -195,7 +193,8 @@ class EnvironBuilder:
         if type(peer) is tuple:
             address = peer[0]
             environ["REMOTE_ADDR"] = address
-            environ["REMOTE_PORT"] = str(peer[1])
+            port = peer[1]
+            environ["REMOTE_PORT"] = port if type(port) is str else str(port)
         else:
             del environ["REMOTE_PORT"]
         if host:
@@ -226,9 +225,7 @@ class EnvironBuilder:
         return environ
 
     @cython.cfunc
-    def _add_fields(
-        self, environ: dict[str, Any], fields: list[tuple[str, str]], address: str
-    ) -> cython.bint:
+    def _add_fields(self, environ: dict[str, Any], fields: list[Any], address: str) -> cython.bint:
         """Add the HTTP_* keys; return True if there are forwarding fields from a trusted peer among them."""
         keys: dict[str, str] = self._keys
         forwarded: cython.bint = False
@@ -294,7 +291,7 @@ class EnvironBuilder:
         return (local, name, port)
 
     @cython.cfunc
-    def _name_after_host(self, environ: dict[str, Any], host: str) -> None:
+    def _name_after_host(self, environ: dict[str, Any], host: str) -> Any:
         """Set SERVER_NAME and SERVER_PORT for a Unix socket, which has neither."""
         if host:
             name, port = _host_and_port(host)
@@ -304,7 +301,7 @@ class EnvironBuilder:
         environ["SERVER_PORT"] = port or _DEFAULT_PORTS.get(environ["wsgi.url_scheme"], "80")
 
     @cython.cfunc
-    def _apply_forwarding(self, environ: dict[str, Any]) -> None:
+    def _apply_forwarding(self, environ: dict[str, Any]) -> Any:
         """Let REMOTE_ADDR, wsgi.url_scheme and SERVER_PORT be what the trusted peer says of its client."""
         hops: cython.Py_ssize_t = 0
         value = environ.get("HTTP_X_FORWARDED_FOR")
@@ -334,7 +331,7 @@ class EnvironBuilder:
             environ["SERVER_PORT"] = port
 
     @cython.cfunc
-    def _warn(self, name: str, address: str) -> None:
+    def _warn(self, name: str, address: str) -> Any:
         self._warned = True
         log.warning(
             "Dropped the field %s sent by %s, which is not in --forwarded-allow-ips (%s). "

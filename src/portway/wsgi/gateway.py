@@ -1,6 +1,6 @@
 """The WSGI call (PEP 3333): one request in, one response out to a sink, in the thread that calls `respond`.
 
-    application(environ, start_response)  ->  pieces of the body  ->  close()  ->  Outcome
+    application(environ, start_response)  ->  pieces of the body  ->  close()  ->  Response
 
 It knows no sockets and no threads. Whatever the application does, `respond` returns: an exception of any kind
 becomes a 500 page where nothing was sent yet, else an aborted response, which the client can tell from a
@@ -23,32 +23,42 @@ from collections.abc import Callable
 from typing import Any
 
 from portway.http.errors import LocalProtocolError
-from portway.http.request import Request
 from portway.http.response import (
     CHUNKED,
     LAST_CHUNK,
     LENGTH,
     NO_BODY,
-    compose_head,
     encode_chunk,
     error_page,
 )
 from portway.wsgi.error_log import log_exception, log_problem
 from portway.wsgi.file_wrapper import FileWrapper, regular_file
-from portway.wsgi.sink import ClientDisconnected, Sink
+from portway.wsgi.sink import ClientDisconnected
+
+if cython.compiled:
+    from cython.cimports.portway.http.request import Request
+    from cython.cimports.portway.http.response import ResponseHead, compose_head
+    from cython.cimports.portway.wsgi.sink import Sink
+else:
+    from portway.http.request import Request
+    from portway.http.response import ResponseHead, compose_head
+    from portway.wsgi.sink import Sink
 
 # Up to how many bytes pieces are copied together, the head among them, to be sent by one call. Beyond, the
 # copy costs more than the call.
-_JOINED: cython.Py_ssize_t = 131072
+_JOINED = cython.declare(cython.Py_ssize_t, 131072)
 
-_NO_BODY: cython.int = NO_BODY
-_LENGTH: cython.int = LENGTH
-_CHUNKED: cython.int = CHUNKED
+_NO_BODY = cython.declare(cython.int, NO_BODY)
+_LENGTH = cython.declare(cython.int, LENGTH)
+_CHUNKED = cython.declare(cython.int, CHUNKED)
 
 # The iterators of list and tuple: what they will give is in memory already, so its length can be announced.
 # Django's HttpResponse gives one.
-_LIST_ITERATOR: Any = type(iter([]))
-_TUPLE_ITERATOR: Any = type(iter(()))
+_LIST_ITERATOR = cython.declare(object, type(iter([])))
+_TUPLE_ITERATOR = cython.declare(object, type(iter(())))
+
+# The headers of a response before the application gave some; nobody changes it.
+_NO_HEADERS = cython.declare(list, [])
 
 
 def is_compiled() -> bool:
@@ -59,88 +69,54 @@ def is_compiled() -> bool:
 @cython.final
 @cython.freelist(16)
 @cython.cclass
-class Outcome:
-    """How a response ended, for the access log and the connection. Made by the gateway, never changed.
+class Response:
+    """One response: start_response and write for the application, and for the worker how it ended.
 
-    status_code  of the response that was sent or begun, or would have been
-    headers      the application's, as it gave them; [] for an error page
-    body_bytes   bytes of the body that were given to the sink, without the framing
-    keep_alive   whether the connection may serve another request
-    aborted      whether the response is incomplete, so that the connection has to be closed at once
-    error        the name of the exception that the application raised, LocalProtocolError for what the
-                 gateway did not accept; "" where there was none, also when the client went away
+    status_code: of the response that was sent or begun, or would have been.
+    headers: the application's, as it gave them; [] for an error page.
+    body_bytes: bytes of the body that were given to the sink, without the framing.
+    keep_alive: whether the connection may serve another request.
+    aborted: whether the response is incomplete, so that the connection has to be closed at once.
+    error: the name of the exception that the application raised, LocalProtocolError for what was not accepted of
+    it; "" where there was none, also when the client went away.
     """
 
-    status_code: int = cython.declare(cython.int, visibility="readonly")
-    headers: list[tuple[str, str]] = cython.declare(list, visibility="readonly")
-    body_bytes: int = cython.declare(cython.longlong, visibility="readonly")
-    keep_alive: bool = cython.declare(cython.bint, visibility="readonly")
-    aborted: bool = cython.declare(cython.bint, visibility="readonly")
-    error: str = cython.declare(str, visibility="readonly")
+    @cython.cfunc
+    def _prepare(
+        self, server: bytes, request: Request, sink: Sink, date: bytes, keep_alive: cython.bint
+    ) -> object:
+        self._server: bytes = server
+        self._request = request
+        self._sink: Sink = sink
+        self._date: bytes = date
+        self.keep_alive: bool = keep_alive
+        # What the application told start_response; the status is None before.
+        self._status: str | None = None
+        self.headers: list[tuple[str, str]] = _NO_HEADERS
+        # The head from when it is composed until it is sent.
+        self._head: bytes | None = None
+        self._composed: bool = False
+        # From the first byte on nothing can be taken back.
+        self._began: bool = False
+        # After the end; an application that kept write() must not reach the next response.
+        self._over: bool = False
+        self._framing: int = _NO_BODY
+        # Bytes that are still missing of the announced length.
+        self._remaining: int = 0
+        # The application has given all that can be sent, or more.
+        self._full: bool = False
+        # The body is a file, of which a Content-Length may announce a part.
+        self._from_file: bool = False
+        self.status_code: int = 500
+        self.body_bytes: int = 0
+        self.aborted: bool = False
+        self.error: str = ""
+        return None
 
     def __repr__(self) -> str:
         ending = "aborted" if self.aborted else "keep-alive" if self.keep_alive else "close"
         error = f", {self.error}" if self.error else ""
-        return f"<Outcome {self.status_code}, {self.body_bytes} bytes, {ending}{error}>"
-
-
-@cython.final
-@cython.freelist(16)
-@cython.cclass
-class _Response:
-    """One response while the application makes it: start_response, write, and what of it was sent."""
-
-    _server: bytes
-    _request: Any
-    _sink: Any
-    _date: bytes
-    _keep_alive: cython.bint
-    # What the application told start_response; the status is None before.
-    _status: Any
-    _headers: list[tuple[str, str]]
-    # The head from when it is composed until it is sent.
-    _head: Any
-    _composed: cython.bint
-    # From the first byte on nothing can be taken back.
-    _began: cython.bint
-    # After the end; an application that kept write() must not reach the next response.
-    _over: cython.bint
-    _framing: cython.int
-    # Bytes that are still missing of the announced length.
-    _remaining: cython.longlong
-    # The application has given all that can be sent, or more.
-    _full: cython.bint
-    # The body is a file, of which a Content-Length may announce a part.
-    _from_file: cython.bint
-    _status_code: cython.int
-    _body_bytes: cython.longlong
-    _aborted: cython.bint
-    _error: str
-
-    @cython.cfunc
-    def _prepare(
-        self, server: bytes, request: Any, sink: Any, date: bytes, keep_alive: cython.bint
-    ) -> object:
-        self._server = server
-        self._request = request
-        self._sink = sink
-        self._date = date
-        self._keep_alive = keep_alive
-        self._status = None
-        self._headers = []
-        self._head = None
-        self._composed = False
-        self._began = False
-        self._over = False
-        self._framing = _NO_BODY
-        self._remaining = 0
-        self._full = False
-        self._from_file = False
-        self._status_code = 500
-        self._body_bytes = 0
-        self._aborted = False
-        self._error = ""
-        return None
+        return f"<Response {self.status_code}, {self.body_bytes} bytes, {ending}{error}>"
 
     # Called by the application.
 
@@ -174,7 +150,7 @@ class _Response:
                 )
             headers = list(headers)
         self._status = status
-        self._headers = headers
+        self.headers = headers
         return self.write
 
     def write(self, data: bytes | Any) -> None:
@@ -216,6 +192,12 @@ class _Response:
         """Send a body that is in memory as a whole."""
         total: cython.Py_ssize_t = 0
         piece: Any
+        if len(pieces) == 1 and not self._composed and type(pieces[0]) is bytes and len(pieces[0]):
+            piece = pieces[0]
+            self._compose(len(piece))
+            self._put(piece)
+            self._finish()
+            return None
         for piece in pieces:
             if type(piece) is not bytes:
                 self._send_pieces([_exact(piece) for piece in pieces])
@@ -288,7 +270,7 @@ class _Response:
                 raise
             self._sink.send_file(copy, offset, count)
             self._remaining -= count
-            self._body_bytes += count
+            self.body_bytes += count
         self._finish()
         return True
 
@@ -297,7 +279,8 @@ class _Response:
     @cython.cfunc
     def _has_no_body(self) -> cython.bint:
         """Tell whether the response has no body, so that none has to be asked of the application."""
-        return self._request.method == "HEAD" or self._status.startswith(("204", "304"))
+        status: str | None = self._status
+        return self._request.method == "HEAD" or (status is not None and status.startswith(("204", "304")))
 
     @cython.cfunc
     def _compose(self, length: cython.longlong) -> object:
@@ -305,12 +288,12 @@ class _Response:
         if self._status is None:
             raise LocalProtocolError("the application did not call start_response before its body began")
         request = self._request
-        head = compose_head(
+        head: ResponseHead = compose_head(
             self._status,
-            self._headers,
+            self.headers,
             request.method,
             request.http_minor,
-            self._keep_alive,
+            self.keep_alive,
             length,
             self._date,
             self._server,
@@ -319,8 +302,8 @@ class _Response:
         self._head = head.data
         self._framing = head.framing
         self._remaining = head.content_length
-        self._keep_alive = head.keep_alive
-        self._status_code = head.status_code
+        self.keep_alive = head.keep_alive
+        self.status_code = head.status_code
         return None
 
     @cython.cfunc
@@ -335,7 +318,7 @@ class _Response:
             piece = b""
         elif self._framing == _CHUNKED:
             self._emit(encode_chunk(piece))
-            self._body_bytes += size
+            self.body_bytes += size
             return None
         elif self._framing == _LENGTH:
             if size > self._remaining:
@@ -346,13 +329,13 @@ class _Response:
                 piece = piece[:size]
             self._remaining -= size
         self._emit(piece)
-        self._body_bytes += size
+        self.body_bytes += size
         return None
 
     @cython.cfunc
     def _emit(self, data: bytes) -> object:
         """Give bytes to the sink, the head before the first."""
-        if self._aborted:
+        if self.aborted:
             # The application went on after an exception of write(): what follows a gap must not be sent.
             raise ClientDisconnected
         try:
@@ -367,7 +350,7 @@ class _Response:
             if len(data):
                 self._sink.send(data)
         except BaseException:
-            self._aborted = True
+            self.aborted = True
             raise
         return None
 
@@ -384,61 +367,47 @@ class _Response:
             self._refuse(
                 f"its body is {self._remaining} bytes shorter than its Content-Length; closing the connection"
             )
-            self._aborted = True
+            self.aborted = True
         return None
 
     @cython.cfunc
     def _refuse(self, reason: str) -> object:
         log_problem(self._request, reason)
-        self._error = "LocalProtocolError"
+        self.error = "LocalProtocolError"
         return None
 
     # The end.
 
     @cython.cfunc
-    def _fail(self, error: BaseException) -> object:
+    def _fail(self, error: Any) -> object:
         """Log what was raised, and answer with the 500 page if there is still nothing on the way."""
         if isinstance(error, ClientDisconnected):
-            self._aborted = True
+            self.aborted = True
             return None
         if isinstance(error, LocalProtocolError):
             log_problem(self._request, error.reason)
         else:
             log_exception(self._request, error)
-        self._error = type(error).__name__
+        self.error = type(error).__name__
         if self._began:
-            self._aborted = True
+            self.aborted = True
             return None
         request = self._request
-        self._status_code = 500
-        self._headers = []
+        self.status_code = 500
+        self.headers = _NO_HEADERS
         # An HTTP/1.0 client would have to be told that the connection stays open.
-        self._keep_alive = bool(self._keep_alive and request.http_minor)
+        self.keep_alive = bool(self.keep_alive and request.http_minor)
         self._began = True
-        page = error_page(500, self._keep_alive, self._date, self._server, request.method == "HEAD")
+        page = error_page(500, self.keep_alive, self._date, self._server, request.method == "HEAD")
         self._sink.send(page)
-        self._body_bytes = len(page) - page.index(b"\r\n\r\n") - 4
+        self.body_bytes = len(page) - page.index(b"\r\n\r\n") - 4
         return None
-
-    @cython.cfunc
-    def _outcome(self) -> Outcome:
-        outcome: Outcome = Outcome.__new__(Outcome)
-        outcome.status_code = self._status_code
-        outcome.headers = self._headers
-        outcome.body_bytes = self._body_bytes
-        outcome.keep_alive = bool(self._keep_alive and not self._aborted)
-        outcome.aborted = self._aborted
-        outcome.error = self._error
-        return outcome
 
 
 @cython.final
 @cython.cclass
 class Gateway:
     """Calls one application. All threads of a worker share it; it keeps nothing of a request."""
-
-    _application: Any
-    _server: bytes
 
     def __init__(self, application: Callable[..., Any], server: bytes = b"") -> None:
         """Take the application and the value of the Server field, b"" for none."""
@@ -447,13 +416,13 @@ class Gateway:
 
     def respond(
         self, request: Request, environ: dict[str, Any], sink: Sink, date: bytes, keep_alive: cython.bint
-    ) -> Outcome:
+    ) -> Response:
         """Call the application, send its response, close its iterable, and tell how it ended. Raises nothing.
 
         request: the same that environ was built from. date: the value of Date. keep_alive: whether both
         client and server want the connection to stay open.
         """
-        response: _Response = _Response.__new__(_Response)
+        response: Response = Response.__new__(Response)
         response._prepare(self._server, request, sink, date, keep_alive)
         result: Any = None
         try:
@@ -463,9 +432,9 @@ class Gateway:
             try:
                 response._fail(error)
             except BaseException:  # noqa: BLE001 - the client is gone, or there is no memory left
-                response._aborted = True
+                response.aborted = True
         response._over = True
-        response._sink = None
+        response._sink = None  # type: ignore[assignment]
         kind = type(result)
         if kind is not list and kind is not tuple:
             try:
@@ -474,9 +443,10 @@ class Gateway:
                     close()
             except BaseException as error:  # noqa: BLE001 - as above; the response is not touched any more
                 log_exception(request, error, " in close()")
-                response._error = response._error or type(error).__name__
-        outcome: Outcome = response._outcome()
-        return outcome
+                response.error = response.error or type(error).__name__
+        if response.aborted:
+            response.keep_alive = False
+        return response
 
 
 @cython.cfunc

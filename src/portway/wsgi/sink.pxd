@@ -1,0 +1,3 @@
+cdef class Sink:
+    cpdef object send(self, bytes data)
+    cpdef object send_file(self, int fd, object offset, object count)
