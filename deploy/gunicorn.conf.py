@@ -55,4 +55,4 @@ control_socket_disable = True
 #               Portway always imports once and still loads new code at HUP.
 # worker_tmp_dir = "/dev/shm"   Gunicorn's workers show that they live by touching a file; where /tmp is on a
 #               slow disk, keep it in memory. Portway's workers need no file.
-# max_requests  Gunicorn: replace workers now and then, against leaks. Portway has no such setting.
+# max_requests  Replaces workers now and then, against leaks. Portway starts the new one before the old one goes.

@@ -59,6 +59,19 @@ def test_what_a_worker_writes_is_read_by_its_parent(board):
     assert board.heartbeat(3) == 456
 
 
+def test_the_requests_of_one_worker_are_those_of_all_its_threads(board):
+    first, second = started(board, 0), started(board, 1)
+    for slot, thread, count in ((first, 0, 3), (first, 1, 2), (second, 0, 1)):
+        for _ in range(count):
+            slot.thread(thread).begin(1, 1_000, "GET", "/")
+            slot.thread(thread).end(1_100, 0, False)
+    first.add_file(10)
+    first.add_refused()
+    assert [board.requests(nr) for nr in (0, 1, 2)] == [5, 1, 0]
+    board.retire(0)
+    assert board.requests(0) == 0
+
+
 def test_a_worker_begins_in_the_state_starting(board):
     started(board, 0)
     assert board.snapshot().workers[0].state is WorkerState.STARTING

@@ -211,7 +211,6 @@ def test_a_bad_value_is_named_with_its_file(loaded: Callable[..., Loaded], tmp_p
     [
         (["-D"], "-D is not available in Portway: let systemd"),
         (["--daemon"], "systemd"),
-        (["--max-requests", "1000"], "--max-requests is not available in Portway"),
         (["--certfile", "x.pem"], "proxy in front"),
         (["--proxy-protocol"], "X-Forwarded-For"),
         (["--no-sendfile"], "--no-sendfile is not available"),
@@ -232,7 +231,7 @@ def test_flags_that_only_gunicorn_has_are_refused_with_advice(
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--max-requests", "0"], ["--protocol", "http"], ["--no-control-socket"], ["--http-protocols", "h1"]],
+    [["--dirty-workers", "0"], ["--protocol", "http"], ["--no-control-socket"], ["--http-protocols", "h1"]],
 )
 def test_flags_that_ask_for_nothing_pass(loaded: Callable[..., Loaded], arguments: list[str]) -> None:
     assert loaded(*arguments).warnings == ()
@@ -244,11 +243,17 @@ def test_flags_that_portway_makes_needless_are_warned_about(loaded: Callable[...
 
 
 def test_gunicorns_settings_in_a_file(loaded: Callable[..., Loaded], tmp_path: Path) -> None:
-    path = config(tmp_path, "daemon = False\nmax_requests = 0\nworker_tmp_dir = '/dev/shm'\n")
+    path = config(tmp_path, "daemon = False\ndirty_workers = 0\nworker_tmp_dir = '/dev/shm'\n")
     (warning,) = loaded().warnings
     assert warning.startswith(f"{path}: worker_tmp_dir = '/dev/shm' has no effect in Portway")
-    config(tmp_path, "max_requests = 1000\n")
-    assert "max_requests = 1000 is not available in Portway" in message(loaded)
+    config(tmp_path, "dirty_workers = 2\n")
+    assert "dirty_workers = 2 is not available in Portway" in message(loaded)
+
+
+def test_a_jitter_of_nothing_is_warned_about(loaded: Callable[..., Loaded]) -> None:
+    (warning,) = loaded("--max-requests-jitter", "50").warnings
+    assert warning == "max_requests_jitter has no effect without max_requests."
+    assert loaded("--max-requests", "1000", "--max-requests-jitter", "50").warnings == ()
 
 
 def test_hooks_and_unknown_names_in_a_file_are_each_one_warning(

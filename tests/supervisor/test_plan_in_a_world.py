@@ -24,6 +24,7 @@ from portway.supervisor.plan import (
     next_deadline,
     plan,
 )
+from portway.supervisor.recycling import Recycle, RecycleLimits
 
 
 class World:
@@ -64,6 +65,9 @@ class World:
                 assert nr not in children.workers
                 assert children.molds[generation].phase is Phase.READY
                 children.worker_asked(nr, generation, self.now)
+            case Recycle(nr, _):
+                self.check_recycling(nr)
+                children.worker_retires(nr, "it is due", self.now)
             case Drain(nr, kill_at):
                 assert children.workers[nr].phase in LIVE
                 children.worker_told(nr, Phase.DRAINING, kill_at)
@@ -93,6 +97,19 @@ class World:
                 self.finished = True
             case _:
                 raise AssertionError(action)
+
+    def check_recycling(self, nr):
+        """Hold a recycling to its promises: not now if anything else is going on, and only a few at a time."""
+        children, wanted = self.children, self.wanted
+        assert wanted.stop is Stop.NO
+        assert not children.candidate
+        assert not children.reload_asked
+        assert children.workers[nr].phase is Phase.READY
+        assert self.ready() >= wanted.workers
+        others = [child for child in children.workers.values() if child.retiring]
+        if children.workers[nr].wish:
+            others = [child for child in others if child.phase in LIVE]
+        assert len(others) < max(1, wanted.workers // 10)
 
     # What processes do.
 
@@ -133,6 +150,16 @@ class World:
         pids += [child.pid for child in self.children.workers.values() if child.pid]
         if pids:
             self.children.reaped(pids[choice % len(pids)], "was killed", self.now)
+
+    def wear_out(self, how, choice):
+        """Let a worker reach its limit, or ask to be replaced."""
+        workers = [child for child in self.children.workers.values() if child.pid]
+        if workers:
+            child = workers[choice % len(workers)]
+            if how == "wish":
+                self.children.worker_wishes(child.pid, "hurt")
+            else:
+                child.requests = 1000
 
     def reload(self, broken):
         if broken:
@@ -197,6 +224,28 @@ def test_a_first_boot_that_fails_ends_with_nothing_left(workers):
     assert world.finished
 
 
+@settings(max_examples=60)
+@given(workers=st.integers(1, 25), choices=st.lists(st.integers(0, 200), max_size=200))
+def test_recycling_never_falls_below_full_strength_and_replaces_everybody(workers, choices):
+    world = World(workers)
+    world.run_until_quiet()
+    before = {child.pid for child in world.children.workers.values()}
+    # Those that were there answer and answer, those that come do not.
+    world.wanted = replace(world.wanted, recycle=RecycleLimits(requests=1000))
+    for child in world.children.workers.values():
+        child.requests = 1000
+    most = max(1, workers // 10)
+    for choice in choices:
+        world.settle()
+        assert world.ready() >= workers
+        assert len(world.children.workers) <= workers + most
+        assert sum(bool(child.retiring) for child in world.children.workers.values()) <= most
+        world.step(choice)
+    world.run_until_quiet()
+    assert world.ready() == len(world.children.workers) == workers
+    assert not before & {child.pid for child in world.children.workers.values()}
+
+
 EVENTS = st.one_of(
     st.tuples(st.just("step"), st.integers(0, 50)),
     st.tuples(st.just("step"), st.integers(0, 50)),
@@ -204,6 +253,8 @@ EVENTS = st.one_of(
     st.tuples(st.just("reload"), st.booleans()),
     st.tuples(st.just("workers"), st.integers(1, 5)),
     st.tuples(st.just("wait"), st.floats(0.01, 100)),
+    st.tuples(st.just("answer"), st.integers(0, 50)),
+    st.tuples(st.just("wish"), st.integers(0, 50)),
 )
 
 
@@ -211,6 +262,7 @@ EVENTS = st.one_of(
 @given(workers=st.integers(1, 4), events=st.lists(EVENTS, max_size=60), stop=st.sampled_from(Stop))
 def test_whatever_happens_it_comes_to_rest_at_full_strength_or_ends(workers, events, stop):
     world = World(workers)
+    world.wanted = replace(world.wanted, recycle=RecycleLimits(requests=1000))
     for event, value in events:
         world.settle()
         match event:
@@ -224,6 +276,8 @@ def test_whatever_happens_it_comes_to_rest_at_full_strength_or_ends(workers, eve
                 world.wanted = replace(world.wanted, workers=value, trial_workers=value)
             case "wait":
                 world.now += value
+            case "answer" | "wish":
+                world.wear_out(event, value)
     world.broken.clear()
     world.wanted = replace(world.wanted, stop=stop) if not world.gave_up else world.wanted
     world.run_until_quiet()

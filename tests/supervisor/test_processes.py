@@ -386,3 +386,13 @@ def test_molds_and_workers_run_as_the_user_of_the_settings(wait_for_text, superv
     assert (sock.stat().st_uid, sock.stat().st_gid) == (65534, 65533)
     assert error_log.stat().st_uid == 65534
     assert server.stop() == 0
+
+
+def test_a_worker_that_asks_for_it_is_replaced(supervise):
+    server = supervise(FAKE_WORKER="retire")
+    found = server.wait_for_log(
+        r"Worker 0 \(process (\d+)\) asks for it \(it is tired\): replaced by process (\d+)\."
+    )
+    server.wait_for_log(rf"Worker 0 \(process {found[1]}\) exited with 0\.")
+    assert {worker["pid"] for worker in server.workers(2)} >= {int(found[2])}
+    assert sorted(worker["nr"] for worker in server.workers(2)) == [1, 2]

@@ -317,6 +317,14 @@ class Scoreboard:
 
     # For readers.
 
+    def requests(self, nr: int) -> int:
+        """Return how many requests the application has answered in worker nr."""
+        first = self._base(nr) + _WORKER_WORDS + _REQUESTS
+        answered: int = sum(
+            self._words[first + thread * _THREAD_WORDS] for thread in range(self._thread_count(nr))
+        )
+        return answered
+
     def snapshot(self) -> Snapshot:
         """Return the figures of all workers and the totals; the totals never fall."""
         for _ in range(_SNAPSHOT_TRIES):

@@ -39,8 +39,9 @@ class LoadedTarget:
 def prepare_process(settings: Settings, target: Target) -> None:
     """Change to `chdir`, complete sys.path and the environment as the settings and the project ask.
 
-    As with Gunicorn, the folder comes before what is installed and `pythonpath` before the folder. Raises
-    OSError when the folder cannot be entered.
+    As with Gunicorn, the folder comes before what is installed and `pythonpath` before the folder. A folder
+    that is named by a link is the one that the link points to now: when the link is moved to another release,
+    what this process imports later is still of its own one. Raises OSError when the folder cannot be entered.
     """
     os.chdir(settings.chdir)
     # The last one put in front comes first: pythonpath, then the project, then the folder.
@@ -48,7 +49,7 @@ def prepare_process(settings: Settings, target: Target) -> None:
     if target.django is not None:
         folders.append(target.django.root)
     folders.extend(settings.pythonpath)
-    for folder in folders:
+    for folder in map(os.path.realpath, folders):
         if folder in sys.path:
             sys.path.remove(folder)
         sys.path.insert(0, folder)

@@ -21,7 +21,6 @@ _STATSD = "take the figures from the access log for now; leave it out"
 _ASGI = "Portway serves WSGI applications; leave it out"
 _DIRTY = "run long tasks in a worker process of their own, as a task queue does; leave it out"
 _PASTE = "name the application itself, MODULE:CALLABLE; a factory is written MODULE:factory('argument')"
-_RECYCLE = "workers are not replaced after a number of requests; leave it out"
 _CONTROL = "control Portway with portwayctl --pid PIDFILE, or by signals; leave it out"
 
 
@@ -57,8 +56,6 @@ def _f(
 
 
 FOREIGN: tuple[Foreign, ...] = (
-    _f("max_requests", "--max-requests", _RECYCLE, harmless=0),
-    _f("max_requests_jitter", "--max-requests-jitter", _RECYCLE, harmless=0),
     _f(
         "reload_engine",
         "--reload-engine",

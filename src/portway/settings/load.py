@@ -223,6 +223,8 @@ class _Loading:
             self.warnings.append(
                 "limit_request_head bounds limit_request_line and limit_request_field_size, which are larger."
             )
+        if self.values["max_requests_jitter"] and not self.values["max_requests"]:
+            self.warnings.append("max_requests_jitter has no effect without max_requests.")
         source = self.sources.get("workers")
         if source is not None:
             return f"by {source.text}"

@@ -145,6 +145,25 @@ class Settings:
         "Import the application once and fork the workers from there; without it each worker imports it.",
         "--preload", off=("--no-preload",))
 
+    max_requests: int = setting(
+        WORKERS, kinds.integer(0, 10**9), 0,
+        "Replace a worker when the application has answered so many requests in it, or a few more; 0 is never.",
+        "--max-requests")
+    max_requests_jitter: int = setting(
+        WORKERS, kinds.integer(0, 10**9), 0,
+        "Up to how many requests, by chance, are added to max_requests for each worker.",
+        "--max-requests-jitter")
+    max_lifetime: float = setting(
+        WORKERS, kinds.seconds(0, 365 * 86400), 0,
+        "Replace a worker that has lived so long, or up to a tenth less, by chance; 0 is never.",
+        "--max-lifetime", gunicorn=False)
+    # Below what an interpreter with a framework takes, each worker would be replaced as soon as it is ready.
+    max_rss: int = setting(
+        WORKERS, kinds.size(16 * 1024**2, 1024**5, zero=True), 0,
+        "Replace a worker that takes so much memory, measured every ten seconds as PSS, where a page that several "
+        "processes share counts for each in part; 0 is never.",
+        "--max-rss", gunicorn=False)
+
     timeout: float = setting(
         TIMES, kinds.seconds(0, 86400), 30,
         "How long the application may take for a request before the client is answered 504; 0 is for ever.",

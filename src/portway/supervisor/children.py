@@ -20,6 +20,9 @@ YOUNG = 10.0
 #: The longest time between two attempts. Seconds.
 LONGEST_PAUSE = 60.0
 
+#: How many characters are kept of what a worker says when it asks to be replaced.
+LONGEST_WISH = 200
+
 
 class Phase(Enum):
     """How far a child is."""
@@ -89,6 +92,11 @@ class Child:
 
     nr: its slot. pid: 0 while asked. since: when it was asked for or forked. kill_at: when it is killed
     unless it has ended. beat: its last sign of life, 0.0 for none yet. failure: what it said about its end.
+
+    For its recycling (portway.supervisor.recycling). spread: a number of its own from 0.0 to less than 1.0,
+    by chance. requests, memory: what it has answered and the bytes of PSS that it takes, as last measured.
+    wish: why it asks to be replaced, "" while it does not. retiring: why it is being replaced, "" while it is
+    not; since when: retiring_since. replaces: the process id of the worker whose place it took.
     """
 
     nr: int
@@ -99,6 +107,13 @@ class Child:
     kill_at: float | None = None
     beat: float = 0.0
     failure: Failure | None = None
+    spread: float = 0.0
+    requests: int = 0
+    memory: int = 0
+    wish: str = ""
+    retiring: str = ""
+    retiring_since: float = 0.0
+    replaces: int = 0
 
 
 @dataclass(slots=True)
@@ -161,8 +176,8 @@ class Children:
     # Questions.
 
     def is_current(self, child: Child) -> bool:
-        """Tell whether a worker is of a generation that counts as up to date."""
-        return child.generation in self.accepted
+        """Tell whether a worker is of a generation that counts as up to date, and not being replaced."""
+        return child.generation in self.accepted and not child.retiring
 
     def live(self, generation: int) -> list[Child]:
         """Return the workers of a generation that nobody told to end."""
@@ -232,9 +247,9 @@ class Children:
 
     # What happened to workers.
 
-    def worker_asked(self, nr: int, generation: int, now: float) -> None:
-        """A mold was asked to fork a worker for a free slot."""
-        self.workers[nr] = Child(nr, generation, now)
+    def worker_asked(self, nr: int, generation: int, now: float, spread: float = 0.0) -> None:
+        """A mold was asked to fork a worker for a free slot. spread: see `Child`."""
+        self.workers[nr] = Child(nr, generation, now, spread=spread)
 
     def worker_spawned(self, nr: int, generation: int, pid: int, now: float) -> Child | None:
         """A worker was forked.
@@ -283,6 +298,30 @@ class Children:
         child = self.workers[nr]
         child.phase = phase
         child.kill_at = kill_at
+
+    # Recycling.
+
+    def worker_wishes(self, pid: int, reason: str) -> None:
+        """A worker said that it should be replaced, and why."""
+        child = self.find_worker(pid)
+        if child is not None:
+            child.wish = " ".join(reason.split())[:LONGEST_WISH] or "without a reason"
+
+    def worker_retires(self, nr: int, reason: str, now: float) -> None:
+        """Another worker is to take the place of this one, which serves until then."""
+        child = self.workers[nr]
+        child.retiring = reason
+        child.retiring_since = now
+
+    def successor(self, child: Child) -> Child | None:
+        """Return the worker that has taken the place of one that retires, and remember that it has."""
+        for other in sorted(self.workers.values(), key=lambda other: other.since):
+            if other.replaces == child.pid:
+                return other
+            if other.phase is Phase.READY and not other.replaces and other.since >= child.retiring_since:
+                other.replaces = child.pid
+                return other
+        return None
 
     # The end of processes.
 
@@ -333,7 +372,7 @@ class Children:
             self.failure = failure
 
     def _note_crash(self, child: Child, now: float) -> None:
-        generation = self.current if self.is_current(child) else child.generation
+        generation = self.current if child.generation in self.accepted else child.generation
         mold = self.molds.get(generation)
         if mold is not None:
             mold.backoff.note(child.since, now)

@@ -18,6 +18,8 @@ To the supervisor, all with the generation and the pid of the sender:
     spawn_failed    nr, failure                             none was
     ready           nr                                      a worker serves
     failed          nr, failure                             a worker cannot serve, and ends
+    retire          nr, reason                              a worker wants another to take its place: it goes on
+                                                            serving, and is told to drain when the other is ready
     files           paths                                   source files that were loaded, for --reload
 """
 

@@ -7,6 +7,7 @@ supervisor's own.
 
 import logging
 import os
+import random
 import signal
 from collections.abc import Callable
 from time import monotonic
@@ -20,6 +21,7 @@ from portway.supervisor.children import Children, Failure, Phase
 from portway.supervisor.generations import Generation, Generations
 from portway.supervisor.messages import Channel, Inbox
 from portway.supervisor.mold import Mold, MoldSpec, RunWorker
+from portway.supervisor.recycling import Recycle
 
 log = logging.getLogger("portway.error")
 
@@ -58,6 +60,7 @@ class Performer:
             plan.EndMold: self.end_mold,
             plan.KillMold: self.kill_mold,
             plan.Spawn: self.spawn,
+            Recycle: self.recycle,
             plan.Drain: self.drain,
             plan.Quit: self.quit,
             plan.Abort: self.abort,
@@ -149,10 +152,22 @@ class Performer:
         self._board.open(action.nr)
         # Where the mold has just died the message is lost, and with its death the request is forgotten.
         self._channels[action.generation].send({"type": "spawn", "nr": action.nr})
-        self._children.worker_asked(action.nr, action.generation, monotonic())
+        # The jitter of its recycling, not a secret.
+        self._children.worker_asked(action.nr, action.generation, monotonic(), random.random())  # noqa: S311
+
+    def recycle(self, action: Recycle) -> None:
+        """Let another worker take the place of this one."""
+        child = self._children.workers[action.nr]
+        log.debug("Worker %d (process %d) %s: to be replaced.", action.nr, child.pid, action.reason)
+        self._children.worker_retires(action.nr, action.reason, monotonic())
 
     def drain(self, action: plan.Drain) -> None:
         """Tell a worker to finish its requests and end."""
+        child = self._children.workers[action.nr]
+        if child.retiring:
+            other = self._children.successor(child)
+            by = f"replaced by process {other.pid}" if other is not None else "not replaced, there are enough"
+            log.info("Worker %d (process %d) %s: %s.", action.nr, child.pid, child.retiring, by)
         self._tell(action.nr, signal.SIGTERM, Phase.DRAINING, action.kill_at)
 
     def quit(self, action: plan.Quit) -> None:

@@ -12,8 +12,9 @@ The rules, in the order of the code:
     next one is forked, and when it is ready an old one drains. With all of them ready the generation is
     promoted.
 5.  Missing workers of the current generation are forked from its mold, after a pause in a crash loop.
-6.  Workers beyond those wanted drain. Outdated ones drain as soon as they are not needed for full strength.
-7.  Whoever was told to end and overstays, or shows no sign of life, is killed.
+6.  Workers that have reached a limit become outdated, a few at a time (portway.supervisor.recycling).
+7.  Workers beyond those wanted drain. Outdated ones drain as soon as they are not needed for full strength.
+8.  Whoever was told to end and overstays, or shows no sign of life, is killed.
 """
 
 from collections.abc import Iterable
@@ -21,7 +22,9 @@ from dataclasses import dataclass
 from enum import Enum
 from itertools import islice
 
+from portway.supervisor import recycling
 from portway.supervisor.children import LIVE, Child, Children, Failure, Phase
+from portway.supervisor.recycling import NO_LIMITS, Recycle, RecycleLimits
 
 #: How long children may take for a quick stop, and a mold for its end, before they are killed. Seconds.
 QUICK = 2.0
@@ -44,7 +47,8 @@ class Wanted:
 
     workers: how many there shall be. trial_workers: how many once the generation on trial is promoted. slots:
     how many worker numbers there are. graceful_timeout: seconds that a draining worker has. silence: seconds
-    without a sign of life after which a worker is killed.
+    without a sign of life after which a worker is killed. recycle: what workers may reach before they are
+    replaced.
     """
 
     workers: int
@@ -53,6 +57,7 @@ class Wanted:
     graceful_timeout: float
     silence: float
     stop: Stop = Stop.NO
+    recycle: RecycleLimits = NO_LIMITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +155,19 @@ class Finish:
 
 
 Action = (
-    StartMold | EndMold | KillMold | Spawn | Drain | Quit | Abort | Kill | Promote | Drop | GiveUp | Finish
+    StartMold
+    | EndMold
+    | KillMold
+    | Spawn
+    | Recycle
+    | Drain
+    | Quit
+    | Abort
+    | Kill
+    | Promote
+    | Drop
+    | GiveUp
+    | Finish
 )
 
 REPLACED = Failure("boot", "A later reload took its place.")
@@ -167,6 +184,7 @@ def plan(children: Children, wanted: Wanted, now: float) -> list[Action]:
         *_start_molds(children, now),
         *_end_molds(children, now),
         *_spawn(children, wanted, now),
+        *recycling.choose(children, wanted.workers, wanted.recycle, now),
         *_drain(children, wanted, now),
         *_overdue(children, wanted, now),
     ]
@@ -174,7 +192,7 @@ def plan(children: Children, wanted: Wanted, now: float) -> list[Action]:
 
 def next_deadline(children: Children, wanted: Wanted, now: float) -> float | None:
     """Return when `plan` must be asked again even if nothing happens; None for never."""
-    times: list[float] = [children.mold_backoff.retry_at]
+    times = [children.mold_backoff.retry_at, *recycling.next_expiry(children, wanted.recycle)]
     for mold in children.molds.values():
         times.append(mold.backoff.retry_at)
         if mold.kill_at is not None:

@@ -26,6 +26,7 @@ from portway.settings.table import Settings
 from portway.settings.target import Target
 from portway.supervisor import plan, signals, spawn
 from portway.supervisor.children import Child, Children
+from portway.supervisor.gauge import MEMORY_INTERVAL, Gauge
 from portway.supervisor.generations import Generations, listen
 from portway.supervisor.logfiles import open_logs, reopen_logs
 from portway.supervisor.messages import Inbox, Message, unpack_failure
@@ -34,6 +35,7 @@ from portway.supervisor.notify import Notifier
 from portway.supervisor.perform import Performer, send_signal
 from portway.supervisor.pidfile import PidFile, PidFileError
 from portway.supervisor.plan import Stop, Wanted
+from portway.supervisor.recycling import limits_of
 from portway.supervisor.reloads import Reloads
 from portway.supervisor.strength import Strength
 from portway.supervisor.telling import tell_death, tell_failure, tell_start
@@ -113,6 +115,7 @@ class Supervisor:
         self._finished = False
         self.board = Scoreboard(max(ROOM, 4 * settings.workers), max(ROOM, 2 * settings.threads))
         self._strength = Strength(settings, self.board)
+        self._gauge = Gauge(self.board, MEMORY_INTERVAL)
         self._inbox = Inbox()
         self._signals = signals.SignalQueue()
         self._selector = selectors.DefaultSelector()
@@ -179,6 +182,7 @@ class Supervisor:
         for pid, how in deaths:
             self._note_death(pid, how, now)
         self._note_beats()
+        self._gauge.look(self.children, limits_of(self._settings()), now)
         self._look_at_files(now)
         self._follow_plan(now)
         if not self._finished:
@@ -200,9 +204,11 @@ class Supervisor:
             self._generations.close_listeners()
 
     def _wait(self, now: float) -> None:
-        deadline = plan.next_deadline(self.children, self._wanted(), now)
+        wanted = self._wanted()
+        times = [plan.next_deadline(self.children, wanted, now), self._gauge.next_look(wanted.recycle)]
         if self._watcher is not None:
-            deadline = min(self._watch_at, deadline or self._watch_at)
+            times.append(self._watch_at)
+        deadline = min((time for time in times if time is not None), default=None)
         begun = monotonic()
         timeout = None if deadline is None else max(0.0, deadline - begun)
         if any(child.beat for child in self.children.workers.values()):
@@ -219,6 +225,7 @@ class Supervisor:
             graceful_timeout=self._settings().graceful_timeout,
             silence=SILENCE,
             stop=self._stop,
+            recycle=limits_of(self._settings()),
         )
 
     def _settings(self) -> Settings:
@@ -296,6 +303,8 @@ class Supervisor:
                     log.debug("Worker %d (process %d) is ready.", message["nr"], message["pid"])
             case "failed":
                 children.worker_failed(message["pid"], unpack_failure(message["failure"]))
+            case "retire":
+                children.worker_wishes(message["pid"], str(message["reason"]))
             case "files" if self._watcher is not None:
                 self._watcher.add(message["paths"])
 

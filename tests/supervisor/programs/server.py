@@ -1,11 +1,11 @@
 """A server with the real supervisor and molds, and with workers that only imitate serving.
 
 Run as `server.py '{"setting": value, ...}' [APPLICATION]`. A worker answers each connection with a line of
-JSON about itself. FAKE_WORKER in the environment makes it misbehave: "silent" stops beating once it is ready,
-"stubborn" ignores being told to end, "exit" ends with 7 before it is ready, "raise" raises before it is
-ready, "crash" ends right after it is ready. RELOAD_FILE names a file with settings for a reload. ACTIVATE is
-the number of a listening descriptor that is handed over as systemd does it. FAKE_ROOM and FAKE_SILENCE stand
-for constants of the supervisor.
+JSON about itself. FAKE_WORKER in the environment makes it misbehave: "silent" stops beating once it is
+ready, "stubborn" ignores being told to end, "exit" ends with 7 before it is ready, "raise" raises before it
+is ready, "crash" ends right after it is ready, "retire" asks to be replaced where its number is 0.
+RELOAD_FILE names a file with settings for a reload. ACTIVATE is the number of a listening descriptor that is
+handed over as systemd does it. FAKE_ROOM and FAKE_SILENCE stand for constants of the supervisor.
 """
 
 import json
@@ -55,6 +55,8 @@ def run_worker(spec):
     spec.report({"type": "ready"})
     if misbehaviour == "crash":
         return 9
+    if misbehaviour == "retire" and spec.nr == 0:
+        spec.report({"type": "retire", "reason": "it is tired"})
     poll = select.poll()
     listeners = {listener.socket.fileno(): listener.socket for listener in spec.listeners}
     for descriptor in (reader, spec.life_fd, *listeners):
