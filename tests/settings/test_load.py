@@ -231,7 +231,7 @@ def test_flags_that_only_gunicorn_has_are_refused_with_advice(
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--dirty-workers", "0"], ["--protocol", "http"], ["--no-control-socket"], ["--http-protocols", "h1"]],
+    [["--dirty-workers", "0"], ["--protocol", "http"], ["--http-protocols", "h1"]],
 )
 def test_flags_that_ask_for_nothing_pass(loaded: Callable[..., Loaded], arguments: list[str]) -> None:
     assert loaded(*arguments).warnings == ()

@@ -68,7 +68,6 @@ def test_what_is_marked_as_ours_is_ours(name: str) -> None:
 # written.
 PARTS_OF_FEATURES = (
     "asgi_disconnect",
-    "control_socket",
     "dirty_graceful",
     "dirty_threads",
     "dirty_timeout",

@@ -21,7 +21,6 @@ _STATSD = "take the figures from the access log for now; leave it out"
 _ASGI = "Portway serves WSGI applications; leave it out"
 _DIRTY = "run long tasks in a worker process of their own, as a task queue does; leave it out"
 _PASTE = "name the application itself, MODULE:CALLABLE; a factory is written MODULE:factory('argument')"
-_CONTROL = "control Portway with portwayctl --pid PIDFILE, or by signals; leave it out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +178,6 @@ FOREIGN: tuple[Foreign, ...] = (
     _f("dirty_timeout", "--dirty-timeout", _DIRTY),
     _f("dirty_threads", "--dirty-threads", _DIRTY),
     _f("dirty_graceful_timeout", "--dirty-graceful-timeout", _DIRTY),
-    _f("control_socket", "--control-socket", _CONTROL),
-    _f("control_socket_mode", "--control-socket-mode", _CONTROL),
-    _f("control_socket_disable", "--no-control-socket", "there is no control socket", "flag", (True, False)),
     _f(
         "x_forwarded_for_header",
         "--x-forwarded-for-header",

@@ -70,10 +70,19 @@ def integer(minimum: int, maximum: int, metavar: str = "N") -> Kind:
 
 def umask() -> Kind:
     """A file mode creation mask; text may be octal as the shell's umask writes it."""
+    return _bits("MASK", optional=True)
+
+
+def mode() -> Kind:
+    """The permissions of a file; text may be octal as chmod writes it."""
+    return _bits("MODE", optional=False)
+
+
+def _bits(metavar: str, optional: bool) -> Kind:
     allowed = "an octal number from 0 to 0777"
 
     def parse(value: Any) -> int | None:
-        if value is None:
+        if value is None and optional:
             return None
         try:
             number = _whole(value, octal=True)
@@ -84,7 +93,7 @@ def umask() -> Kind:
         return number
 
     return Kind(
-        parse, allowed, "MASK", lambda value: "" if value is None else f"{value:#05o}".replace("0o", "0")
+        parse, allowed, metavar, lambda value: "" if value is None else f"{value:#05o}".replace("0o", "0")
     )
 
 

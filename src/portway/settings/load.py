@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from portway.settings import sizing
+from portway.settings import control_socket, sizing
 from portway.settings.arguments import Given, build_parser, read_arguments
 from portway.settings.config_file import DEFAULT_FILES, default_file, might_be_setting, run_config
 from portway.settings.errors import SettingsError
@@ -241,9 +241,10 @@ class _Loading:
         if not os.access(base, os.X_OK):
             raise SettingsError(f"{self._shown('chdir')}: this user may not enter that folder")
         values["pythonpath"] = tuple(os.path.join(base, path) for path in values["pythonpath"])
-        for name in ("pidfile", "accesslog", "errorlog"):
+        self._complete_control_socket()
+        for name in ("pidfile", "control_socket", "accesslog", "errorlog"):
             path = values[name]
-            if path is None or (path == "-" and name != "pidfile"):
+            if path is None or (path == "-" and name.endswith("log")):
                 continue
             values[name] = path = os.path.normpath(os.path.join(base, path))
             if not os.path.isdir(os.path.dirname(path)):
@@ -261,6 +262,17 @@ class _Loading:
         both = {url for url, _ in values["static"]} & {url for url, _ in values["media"]}
         if both:
             raise SettingsError(f"{self._shown('media')}: {both.pop()} is served from --static already")
+
+    def _complete_control_socket(self) -> None:
+        """Choose where the control socket is: nothing is made where nobody asked for a file."""
+        values = self.values
+        if values["control_socket_disable"]:
+            values["control_socket"] = None
+        elif "control_socket" not in self.sources:
+            chosen = control_socket.choose(values["pidfile"], values["proc_name"], self.environ)
+            if chosen is not None:
+                values["control_socket"], why = chosen
+                self.sources["control_socket"] = Source("machine", why)
 
     def _complete_account(self) -> None:
         for name, own in (("user", os.geteuid()), ("group", os.getegid())):

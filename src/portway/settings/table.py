@@ -266,6 +266,16 @@ class Settings:
     pidfile: str | None = setting(
         PROCESS, kinds.text("FILE", optional=True, allowed="a path"), None,
         "The file to write the supervisor's process id to.", "-p", "--pid")
+    control_socket: str | None = setting(
+        PROCESS, kinds.text("FILE", optional=True, allowed="a path"), WORKED_OUT,
+        "The Unix socket on which portwayctl asks the server how it is and tells it what to do.",
+        "--control-socket",
+        default_text="beside the pid file (x.ctl for x.pid), else in RUNTIME_DIRECTORY, else none")
+    control_socket_mode: int = setting(
+        PROCESS, kinds.mode(), 0o600,
+        "Who may use the control socket: the permissions of its file, in octal.", "--control-socket-mode")
+    control_socket_disable: bool = setting(
+        PROCESS, kinds.boolean(), False, "Have no control socket.", "--no-control-socket")
     proc_name: str = setting(
         PROCESS, kinds.text("NAME", allowed="a name"), "portway",
         "What the processes are called in ps and top, where setproctitle is installed.", "-n", "--name")

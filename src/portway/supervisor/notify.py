@@ -14,9 +14,18 @@ class Notifier:
         address = environ.get("NOTIFY_SOCKET", "")
         # A first @ stands for the NUL of the abstract namespace.
         self._address = "\0" + address[1:] if address.startswith("@") else address
+        self._status = ""
+
+    def status(self, text: str) -> None:
+        """Send a status if it is another than the last one."""
+        if text != self._status:
+            self.send(f"STATUS={text}")
 
     def send(self, *lines: str) -> None:
         """Send assignments, as "READY=1" and "STATUS=...", in one message; never raises and never waits."""
+        for line in lines:
+            if line.startswith("STATUS="):
+                self._status = line.removeprefix("STATUS=")
         if not self._address:
             return
         message = "\n".join(line.replace("\n", " ") for line in lines).encode("utf-8", "backslashreplace")

@@ -116,7 +116,7 @@ class Reloads:
         if self.trouble is not None and self.trouble.newest < generation:
             self.trouble = None
         # What was refused while this one was on trial is still to be mended.
-        status = self.trouble or f"Generation {generation}, {self._strength.workers} workers"
+        status = self.trouble or serving(generation, self._strength.workers)
         self._notifier.send("READY=1", f"STATUS={status}")
         self._tell(generation, None)
 
@@ -152,3 +152,8 @@ class Reloads:
         self._waiters = [(after, waiter) for after, waiter in self._waiters if after >= generation]
         for waiter in answered:
             waiter(trouble)
+
+
+def serving(generation: int, workers: int) -> str:
+    """Return one line for the service manager of a server that is as it should be."""
+    return f"Generation {generation}, {workers} workers"

@@ -26,6 +26,8 @@ from portway.settings.table import Settings
 from portway.settings.target import Target
 from portway.supervisor import plan, signals, spawn
 from portway.supervisor.children import Child, Children
+from portway.supervisor.commands import Commands
+from portway.supervisor.control import Control, ControlSocketError
 from portway.supervisor.gauge import MEMORY_INTERVAL, Gauge
 from portway.supervisor.generations import Generations, listen
 from portway.supervisor.logfiles import open_logs, reopen_logs
@@ -37,6 +39,8 @@ from portway.supervisor.pidfile import PidFile, PidFileError
 from portway.supervisor.plan import Stop, Wanted
 from portway.supervisor.recycling import limits_of
 from portway.supervisor.reloads import Reloads
+from portway.supervisor.state import State
+from portway.supervisor.status import StatusSource
 from portway.supervisor.strength import Strength
 from portway.supervisor.telling import tell_death, tell_failure, tell_start
 from portway.supervisor.watch import INTERVAL, Watcher
@@ -126,6 +130,18 @@ class Supervisor:
             self.children, generations, self._strength, self._notifier, reload, keep_addresses
         )
         self._pid_file = PidFile()
+        self._status = StatusSource(
+            self.children,
+            generations,
+            self._strength,
+            self._reloads,
+            self.board,
+            target,
+            started=monotonic(),
+            stopping=lambda: self._stop is not Stop.NO,
+        )
+        commands = Commands(self._status, self._reloads, self._begin_reload, self.heed)
+        self._control = Control(commands.handle)
         self._watcher = Watcher() if settings.reload else None
         self._watch_at = 0.0
         self._performer = Performer(
@@ -145,7 +161,7 @@ class Supervisor:
             self._open()
             while not self._finished:
                 self._turn()
-        except PidFileError as error:
+        except (PidFileError, ControlSocketError) as error:
             log.error("%s", error)
             self._exit_code = CANNOT_START
         except Exception:
@@ -161,11 +177,13 @@ class Supervisor:
     def _open(self) -> None:
         settings = self._generations.next.settings
         self._pid_file.use(settings.pidfile)
+        self._control.follow(settings)
         spawn.set_title(settings.proc_name, "supervisor")
         spawn.adopt_orphans()
         self._signals.open()
         self._selector.register(self._signals, selectors.EVENT_READ)
         self._selector.register(self._inbox, selectors.EVENT_READ)
+        self._selector.register(self._control, selectors.EVENT_READ)
 
     def _turn(self) -> None:
         now = monotonic()
@@ -178,13 +196,15 @@ class Supervisor:
         for message in self._inbox.take():
             self._receive(message, now)
         for number in numbers:
-            getattr(self, f"on_{signals.MEANINGS[number]}")(number)
+            self.heed(number)
         for pid, how in deaths:
             self._note_death(pid, how, now)
+        self._control.take(now)
         self._note_beats()
         self._gauge.look(self.children, limits_of(self._settings()), now)
         self._look_at_files(now)
         self._follow_plan(now)
+        self._tell_state(now)
         if not self._finished:
             self._wait(now)
 
@@ -202,12 +222,20 @@ class Supervisor:
             # The workers know by now, and accept what has queued up; the last to close ends it for new
             # clients.
             self._generations.close_listeners()
+            self._reloads.abandoned()
+
+    def _tell_state(self, now: float) -> None:
+        if self._status.state(now) in (State.READY, State.DEGRADED):
+            self._notifier.status(self._status.sentence(now))
 
     def _wait(self, now: float) -> None:
         wanted = self._wanted()
-        times = [plan.next_deadline(self.children, wanted, now), self._gauge.next_look(wanted.recycle)]
-        if self._watcher is not None:
-            times.append(self._watch_at)
+        times = [
+            plan.next_deadline(self.children, wanted, now),
+            self._gauge.next_look(wanted.recycle),
+            self._control.next_deadline(),
+            self._watch_at if self._watcher is not None else None,
+        ]
         deadline = min((time for time in times if time is not None), default=None)
         begun = monotonic()
         timeout = None if deadline is None else max(0.0, deadline - begun)
@@ -237,10 +265,13 @@ class Supervisor:
         self._selector.close()
         self._signals.abandon()
         self._inbox.close_reader()
+        self._control.abandon()
 
     def _close(self) -> None:
         self._generations.close_listeners()
         self._pid_file.remove()
+        self._reloads.abandoned()
+        self._control.close()
         self._selector.close()
         self._signals.close()
         self._inbox.close()
@@ -321,6 +352,10 @@ class Supervisor:
 
     # What happened: signals. The methods have the names of signals.MEANINGS.
 
+    def heed(self, number: signal.Signals) -> None:
+        """Do what a signal asks for."""
+        getattr(self, f"on_{signals.MEANINGS[number]}")(number)
+
     def on_stop(self, _number: signal.Signals) -> None:
         """Finish what runs, then end; a second time: end at once."""
         if self._stop is not Stop.NO:
@@ -340,11 +375,14 @@ class Supervisor:
 
     def on_reload(self, _number: signal.Signals | None = None) -> None:
         """Try a new generation, with the settings and the code as they are now."""
-        if self._stop is not Stop.NO:
-            return
+        if self._stop is Stop.NO:
+            self._begin_reload()
+
+    def _begin_reload(self) -> bool:
         logs = self._reloads.begin(self._settings())
         if logs is not None:
             self._performer.logs = logs
+        return logs is not None
 
     def on_add_worker(self, _number: signal.Signals) -> None:
         """Have one worker more."""
@@ -390,7 +428,8 @@ class Supervisor:
             log.info("Reloaded: generation %d serves with %s.", action.generation, count)
         try:
             self._pid_file.use(self._settings().pidfile)
-        except PidFileError as error:
+            self._control.follow(self._settings())
+        except (PidFileError, ControlSocketError) as error:
             log.error("%s", error)
         self._reloads.promoted(action.generation)
 
