@@ -31,3 +31,7 @@ class _SourceFinder(PathFinder):
 
 if os.environ.get("PORTWAY_NO_EXTENSIONS"):
     sys.meta_path.insert(0, _SourceFinder)
+
+from portway.wsgi.timeout import RequestTimeout  # noqa: E402 - after the finder, which it is to be found by
+
+__all__ = ["RequestTimeout", "__version__"]

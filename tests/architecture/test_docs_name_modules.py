@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-#: What looks like a module and is none: loggers, and names of files.
-OTHERS = {"portway.error", "portway.access"}
+#: What looks like a module and is none: loggers, keys of environ, and names of files.
+OTHERS = {"portway.error", "portway.access", "portway.deadline"}
 FILES = re.compile(r"portway\.(?:conf|env|pid|service|socket|sock)\b")
 NAME = re.compile(r"(?<![\w./-])portway(?:\.[a-z_][a-z0-9_]*)+")
 

@@ -168,6 +168,10 @@ class Settings:
         TIMES, kinds.seconds(0, 86400), 30,
         "How long the application may take for a request before the client is answered 504; 0 is for ever.",
         "-t", "--timeout")
+    slow_request: float = setting(
+        TIMES, kinds.seconds(0, 86400), 0,
+        "Log where a request is that takes longer than this, again at 2, 4 ... times as long; 0 is never.",
+        "--slow-request", gunicorn=False)
     graceful_timeout: float = setting(
         TIMES, kinds.seconds(0, 86400), 30,
         "How long requests may take to finish when a worker is to stop.", "--graceful-timeout")

@@ -327,7 +327,7 @@ class Connection(Transport):
         if aborted or self.gone:
             if self.batch is not None and not self.gone:
                 self._flush_batch()
-            self.close(True)
+            self.close(not self.answered)
             return None
         if is_leader:
             return self._finish(keep_alive, now)
@@ -335,7 +335,7 @@ class Connection(Transport):
         try:
             if self.gone:
                 # The leader found that out while we waited for the lock, and listens to this connection no more.
-                self.close(True)
+                self.close(not self.answered)
                 return None
             return self._finish(keep_alive, now)
         finally:

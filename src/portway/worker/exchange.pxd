@@ -19,9 +19,11 @@ cdef class Exchange(Sink):
     cdef readonly bint keep_alive
     cdef readonly bint aborted
     cdef readonly double ended
-    cdef bint expired
-    cdef Seat seat
-    cdef object thread
+    cdef readonly double deadline
+    cdef readonly bint guarded
+    cdef bint overdue
+    cdef readonly object expiry
+    cdef readonly Seat seat
 
     cdef object prepare(self, object connection, Request request, double now)
     cpdef object run(self, Seat seat, ThreadSlot slot)
@@ -32,6 +34,8 @@ cdef class Exchange(Sink):
     cpdef double application_deadline(self)
     cpdef object send(self, bytes data)
     cpdef object send_file(self, int fd, object offset, object count)
+    cdef object _settle(self)
+    cpdef object break_off(self, ThreadSlot slot)
     cdef object _begin(self)
     cdef object _wait_for_client(self)
     cdef object _log_access(self, Response response, dict environ)

@@ -1,13 +1,12 @@
 """One request and its response: the sink that the gateway writes to, and the record of what happened when.
 
 An Exchange is made by the leader when a head is complete. `run` is called by an application thread, once; `send` and
-`send_file` by the gateway within it. `on_deadline` is called by the leader while another thread may be in `run`.
+`send_file` by the gateway within it. `on_deadline` is called by the leader while another thread may be in `run`; how
+the two keep out of each other's way is written down in portway.worker.expiry.
 """
 
 import logging
-import sys
-import threading
-import traceback
+import os
 from time import time
 from typing import Any
 
@@ -19,7 +18,10 @@ except ModuleNotFoundError:
 from portway.http.errors import RemoteProtocolError
 from portway.http.response import error_page
 from portway.observe.access import AccessRecord
+from portway.worker.expiry import Expiry
+from portway.worker.stacks import stack_of
 from portway.wsgi.sink import ClientDisconnected
+from portway.wsgi.timeout import RequestTimeout
 
 if cython.compiled:
     from cython.cimports.portway.http.request import Request
@@ -39,6 +41,8 @@ else:
 log = logging.getLogger("portway.error")
 
 RETRY_AFTER = [("Retry-After", "1")]
+# Seconds after which RequestTimeout is tried again in a thread that could not be interrupted.
+AGAIN = cython.declare(cython.double, 0.01)
 
 
 def is_compiled() -> bool:
@@ -51,8 +55,10 @@ class Exchange(Sink):
     """A request, its body and the state of its response.
 
     Times are seconds of the monotonic clock: `arrived` when the head was complete, `ready` when the whole request was,
-    `started` when the application was called, `ended` when it had returned. began: the application has sent something.
-    keep_alive, aborted: what becomes of the connection.
+    `started` when the application was called, `ended` when it had returned, `deadline` when it must have, 0.0 for
+    never. began: the application has sent something. keep_alive, aborted: what becomes of the connection.
+    seat: of the thread that runs it. guarded: that thread is in the server's code and not to be interrupted.
+    expiry: portway.worker.expiry.Expiry, from the moment that the deadline is over.
     """
 
     @cython.cfunc
@@ -68,10 +74,11 @@ class Exchange(Sink):
         self.began: bool = False
         self.keep_alive: bool = False
         self.aborted: bool = False
-        # The client was given another answer.
-        self.expired: bool = False
+        self.deadline: float = 0.0
+        self.guarded: bool = False
+        self.overdue: bool = False
+        self.expiry: Any = None
         self.seat: Any = None
-        self.thread: Any = None
 
     def run(self, seat: Seat, slot: ThreadSlot) -> Any:
         """Call the application and answer. Whoever calls it calls `finish` next.
@@ -94,25 +101,47 @@ class Exchange(Sink):
             self.refuse(error.status, now)
             return
         self.seat = seat
+        seat.running = self
         if service.application_timeout:
-            self.thread = threading.get_ident()
-            connection.deadline = now + service.application_timeout
+            self.deadline = connection.deadline = now + service.application_timeout
         slot.begin(
             service.next_request_id(), cython.cast(cython.longlong, now * 1e9), request.method, request.path
         )
         keep_alive: cython.bint = request.keep_alive and service.keeps_alive()
         response: Response = service.gateway.respond(request, environ, self, service.date, keep_alive)
+        # From here on nobody raises RequestTimeout in this thread; what was raised before is settled.
+        seat.running = None
+        if self.expiry is not None:
+            self._settle()
         self.ended = clock()
         service.leadership.note_call_time(self.ended - now)
         slot.end(
             cython.cast(cython.longlong, self.ended * 1e9), response.body_bytes, response.status_code >= 500
         )
         self.keep_alive = response.keep_alive
-        self.aborted = response.aborted or self.expired
+        self.aborted = response.aborted or self.expiry is not None
         if self.body is not None:
             self.drop()
         if service.access_log is not None:
             self._log_access(response, environ)
+
+    @cython.cfunc
+    def _settle(self) -> Any:
+        try:
+            self.expiry.settle()
+        except RequestTimeout:
+            pass
+
+    def break_off(self, slot: ThreadSlot) -> Any:
+        """End `run` in the place of one that an exception has left; whoever calls it closes the connection."""
+        if self.seat is not None and self.seat.running is self:
+            self.seat.running = None
+            if self.expiry is not None:
+                self._settle()
+            self.ended = clock()
+            slot.end(cython.cast(cython.longlong, self.ended * 1e9), 0, True)
+        self.aborted = True
+        self.drop()
 
     def finish(self, is_leader: cython.bint) -> Any:
         """Give the connection back; return its next complete request, or None. The thread that called `run`.
@@ -154,19 +183,35 @@ class Exchange(Sink):
     def send(self, data: bytes) -> Any:
         """Send bytes of the response; waits where the client is far behind. Raises ClientDisconnected."""
         connection = self.connection
-        if not self.began:
-            self._begin()
-        if connection.gone:
-            raise ClientDisconnected
-        connection.transmit(data)
-        if connection.outbox is not None and connection.outbox.is_high():
-            self._wait_for_client()
+        self.guarded = True
+        try:
+            if self.expiry is not None:
+                self.expiry.stop_sending()
+            if not self.began:
+                self._begin()
+            if connection.gone:
+                raise ClientDisconnected
+            connection.transmit(data)
+            if connection.outbox is not None and connection.outbox.is_high():
+                self._wait_for_client()
+        finally:
+            self.guarded = False
 
     def send_file(self, fd: cython.int, offset: Any, count: Any) -> Any:
         """Send a part of a file; the descriptor becomes the connection's own. Raises ClientDisconnected."""
-        if not self.began:
-            self._begin()
-        self.connection.transmit_file(fd, offset, count)
+        self.guarded = True
+        try:
+            try:
+                if self.expiry is not None:
+                    self.expiry.stop_sending()
+                if not self.began:
+                    self._begin()
+            except BaseException:
+                os.close(fd)
+                raise
+            self.connection.transmit_file(fd, offset, count)
+        finally:
+            self.guarded = False
 
     @cython.cfunc
     def _begin(self) -> Any:
@@ -178,7 +223,7 @@ class Exchange(Sink):
         if not cython.compiled:
             self.connection.acquire()
         self.began = True
-        expired: cython.bint = self.expired
+        expired: cython.bint = self.expiry is not None
         if not cython.compiled:
             self.connection.release()
         if expired:
@@ -206,41 +251,86 @@ class Exchange(Sink):
 
     def application_deadline(self) -> cython.double:
         """Return when the application must have returned; 0.0 for never."""
-        limit: cython.double = self.connection.service.application_timeout
-        return self.started + limit if limit else 0.0
+        return self.deadline
+
+    def client_has_gone(self) -> bool:
+        """Tell whether the client has closed its side, as far as that is known. Any thread."""
+        return bool(self.connection.gone or self.connection.half_closed)
 
     def on_deadline(self, now: cython.double) -> None:
         """The time of the application, or of a client that does not read its stream, is over. The lock is held."""
         connection = self.connection
-        if self.began:
-            waited = connection.outbox is not None and connection.outbox.size
-            log.warning(
-                "%s %s of %s was cut off: %s.",
-                self.request.method,
-                self.request.path,
-                connection.peer_name,
-                "the client did not read" if waited else f"the application took {now - self.started:.1f} s",
-            )
-            connection.cut()
+        if self.seat is None or self.seat.running is not self:
+            # The call has just returned, and its thread waits for the lock.
             return
-        self.expired = True
-        service = connection.service
-        frame = sys._current_frames().get(self.thread)
-        stack = "".join(traceback.format_stack(frame)) if frame is not None else "  (the thread has ended)\n"
+        if self.expiry is not None:
+            done = self.expiry.interrupt()
+        else:
+            if self.began and connection.outbox is not None and connection.outbox.size:
+                log.warning(
+                    "%s %s of %s was cut off: the client did not read.",
+                    self.request.method,
+                    self.request.path,
+                    connection.service.client_of(connection, self.request),
+                )
+                connection.cut(True)
+                return
+            if not self.overdue and (self.began or self.guarded):
+                # It sends, perhaps the end of it: one look more, so that what is whole is not cut off.
+                self.overdue = True
+                connection.deadline = now + AGAIN
+                return
+            expiry = Expiry(self)
+            # One step, as in `_begin`.
+            self.expiry = expiry
+            expiry.answered = not self.began
+            done = expiry.expire(now)
+        if not done:
+            connection.deadline = now + AGAIN
+
+    def report_stuck(self, now: cython.double) -> None:
+        """Say where the application is that keeps a worker from ending. The leader."""
         log.error(
-            "%s %s took longer than the timeout of %g s in the application, after %.3f s in the queue. "
-            "The client was answered 504. The thread is here:\n%s",
+            "%s %s of %s is left unfinished after %.3f s in the application. Its thread is here:\n%s",
             self.request.method,
             self.request.path,
-            service.application_timeout,
-            self.started - self.ready,
-            stack.rstrip(),
+            self.connection.service.client_of(self.connection, self.request),
+            now - self.started,
+            stack_of(self.seat.ident),
             extra={"lines": True},
         )
-        connection.answer_late(error_page(504, False, service.date, service.server))
+
+    def log_unfinished(self, status: int, body_bytes: int, now: cython.double) -> None:
+        """Write the access log's line of a request whose application has not returned. The leader."""
+        self.connection.log_answer(self.request, status, b"", body_bytes)
+
+    # The application, by environ["portway.deadline"].
+
+    def move_deadline(self, deadline: cython.double) -> bool:
+        """Let the application have until `deadline`, 0.0 for ever; return False if it is too late for that."""
+        connection = self.connection
+        moved: cython.bint = False
+        self.guarded = True
+        try:
+            if self.expiry is None:
+                connection.acquire()
+                try:
+                    if self.expiry is None:
+                        moved = True
+                        self.deadline = deadline
+                        if connection.outbox is None or not connection.outbox.size:
+                            connection.deadline = deadline
+                finally:
+                    connection.release()
+        finally:
+            self.guarded = False
+        return bool(moved)
 
     @cython.cfunc
     def _log_access(self, response: Response, environ: dict[str, Any]) -> Any:
+        if self.expiry is not None and self.expiry.answered:
+            # The leader has written its line.
+            return
         request = self.request
         duration = self.ended - self.ready
         record = AccessRecord(
@@ -249,7 +339,7 @@ class Exchange(Sink):
             path=request.path,
             query=request.query,
             http_minor=request.http_minor,
-            status=504 if self.expired else response.status_code,
+            status=response.status_code,
             body_bytes=response.body_bytes,
             remote_addr=environ.get("REMOTE_ADDR", ""),
             fields=request.fields,

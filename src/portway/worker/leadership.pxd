@@ -5,6 +5,8 @@ cimport cython
 cdef class Seat:
     cdef readonly int index
     cdef readonly bint is_standby
+    cdef public object ident
+    cdef public object running
     cdef object _exchange
     cdef object _wake
 

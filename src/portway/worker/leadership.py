@@ -53,12 +53,15 @@ def is_compiled() -> bool:
 class Seat:
     """The place of one thread in a worker: how it is woken, and what it is to do when it wakes.
 
-    index: 0 to N-1 for application threads, N for the standby.
+    index: 0 to N-1 for application threads, N for the standby. ident: the thread's, as threading.get_ident() gives it,
+    once it runs. running: the exchange that it has in the application, or None.
     """
 
     def __init__(self, index: int, is_standby: bool) -> None:
         self.index = index
         self.is_standby = is_standby
+        self.ident: Any = None
+        self.running: Any = None
         self._exchange: Any = None
         self._wake = threading.Lock()
         self._wake.acquire()

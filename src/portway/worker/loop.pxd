@@ -11,6 +11,8 @@ cdef class Loop:
     cdef readonly Service service
     cdef readonly Leadership leadership
     cdef public object acceptor
+    cdef public object slow
+    cdef public double sweep
     cdef Poller _poller
     cdef list _thread_slots
     cdef dict _watched

@@ -19,6 +19,8 @@ try:
 except ModuleNotFoundError:
     from portway import _cython as cython
 
+from portway.wsgi.timeout import RequestTimeout
+
 if cython.compiled:
     from cython.cimports.portway.net.system import Poller, clock
     from cython.cimports.portway.worker.connection import Connection
@@ -36,7 +38,7 @@ log = logging.getLogger("portway.error")
 
 # Events taken from the kernel at once.
 EVENTS = cython.declare(cython.int, 64)
-# Seconds between two looks at the deadlines of all connections; a deadline is kept to within this.
+# Seconds between two looks at the deadlines of all connections, where nothing needs more.
 SWEEP = cython.declare(cython.double, 0.25)
 # Seconds that the loop sleeps at most: a worker that is well beats at least this often.
 BEAT = cython.declare(cython.double, 1.0)
@@ -55,12 +57,16 @@ class Loop:
     """The loop that serves a worker's connections.
 
     service: what the connections share. acceptor: portway.worker.acceptor.Acceptor, set before the loop runs.
+    slow: portway.worker.slow.SlowRequests, or None. sweep: seconds between two looks at the deadlines of all
+    connections; a deadline is kept to within this.
     """
 
     def __init__(self, service: Service, poller: Poller, thread_slots: list[Any], wake_fd: int) -> None:
         self.service = service
         self.leadership = service.leadership
         self.acceptor: Any = None
+        self.slow: Any = None
+        self.sweep: float = SWEEP
         self._poller = poller
         self._thread_slots = thread_slots
         # Descriptors that are neither connections nor listeners: fd -> function of the time.
@@ -159,7 +165,7 @@ class Loop:
     def _sleep_at_most(self) -> cython.double:
         if self._resumed:
             return 0.0
-        limit: cython.double = SWEEP if self.service.connections else BEAT
+        limit: cython.double = self.sweep if self.service.connections else BEAT
         if self.service.accept_paused:
             pause: cython.double = self.acceptor.wait_at_most(clock())
             if pause < limit:
@@ -171,7 +177,7 @@ class Loop:
         """Do what is due at this time of the clock."""
         self.service.tell_time(now)
         if now >= self._next_sweep:
-            self._next_sweep = now + SWEEP
+            self._next_sweep = now + self.sweep
             self.service.slot.beat(cython.cast(cython.longlong, now * 1e9))
             self.service.slot.set_load(len(self.service.connections), self.leadership.queue_length())
             connection: Connection
@@ -181,6 +187,8 @@ class Loop:
                     if exchange is not None:
                         self._resumed.append(exchange)
             self.service.overload.sweep(now)
+            if self.slow is not None:
+                self.slow.look(now)
         if self.service.accept_paused:
             self.acceptor.tick(now)
 
@@ -237,7 +245,11 @@ class Loop:
         request: Exchange = exchange
         try:
             request.run(seat, self._thread_slots[seat.index])
+        except RequestTimeout:
+            # It came where the application was just being called, or had just returned.
+            request.break_off(self._thread_slots[seat.index])
         except Exception:  # noqa: BLE001 - one connection's trouble must not be everybody's
+            request.break_off(self._thread_slots[seat.index])
             self._give_up(request.connection)
             return False
         return True

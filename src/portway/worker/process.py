@@ -31,8 +31,10 @@ from portway.worker.leadership import Leadership, Seat
 from portway.worker.local import LocalAnswers
 from portway.worker.loop import Loop
 from portway.worker.overload import Overload
+from portway.worker.request_deadline import RequestDeadline
 from portway.worker.service import Service
 from portway.worker.site import Site
+from portway.worker.slow import SlowRequests
 from portway.worker.spec import WorkerSpec
 from portway.wsgi.environ import EnvironBuilder
 from portway.wsgi.gateway import Gateway
@@ -75,6 +77,7 @@ class Worker:
                 script_name=settings.script_name,
                 multithread=settings.threads > 1,
                 multiprocess=settings.workers > 1,
+                extra={"portway.deadline": RequestDeadline(self._seats[:threads])},
             ),
             gateway=Gateway(application, server),
             limits=_limits(settings),
@@ -86,6 +89,11 @@ class Worker:
         self._service.overload = Overload(self._leadership, settings.max_queue_time)
         slots = [self._slot.thread(index) for index in range(threads)]
         self._loop = Loop(self._service, poller, slots, self._wake_write)
+        self._service.retire = self._retire
+        if settings.slow_request:
+            self._loop.slow = SlowRequests(self._seats[:threads], settings.slow_request)
+            # Twice in the time that is slow, but not so often that it shows.
+            self._loop.sweep = min(self._loop.sweep, max(settings.slow_request / 2, 0.02))
         for listener in spec.listeners:
             prepare_listening_socket(listener.socket)
         sites = [Site(listener.socket, listener.url) for listener in spec.listeners]
@@ -100,6 +108,7 @@ class Worker:
         self._main_left = threading.Event()
         self._quick = False
         self._drain_until = 0.0
+        self._retired = False
 
     def run(self) -> int:
         """Start the threads, serve, and return the exit code once the worker has been told to stop."""
@@ -120,6 +129,7 @@ class Worker:
         self._guard(self._serve, self._seats[0])
         self._main_left.set()
         self._join_threads()
+        self._end_slow_log()
         return 0
 
     # Threads.
@@ -129,6 +139,7 @@ class Worker:
 
         A worker whose leader has died would hold its clients until it is found silent; a new one takes a second.
         """
+        seat.ident = threading.get_ident()
         try:
             run(seat)
         except BaseException:
@@ -182,7 +193,12 @@ class Worker:
         for thread in self._threads:
             thread.join(max(until - monotonic(), 0.0))
 
+    def _end_slow_log(self) -> None:
+        if self._loop.slow is not None:
+            self._loop.slow.finish(monotonic())
+
     def _exit_now(self) -> None:
+        self._end_slow_log()
         for stream in (sys.stdout, sys.stderr):
             try:
                 stream.flush()
@@ -242,13 +258,32 @@ class Worker:
                 len(self._service.connections),
                 self._spec.settings.graceful_timeout,
             )
+            self._name_stuck(now)
             self._quick = True
         self._stop(quick=self._quick)
         return True
 
+    def _name_stuck(self, now: float) -> None:
+        """Say which requests the worker leaves unfinished, and where they are."""
+        for seat in self._seats:
+            exchange = seat.running
+            if exchange is not None:
+                exchange.report_stuck(now)
+
     def _stop(self, quick: bool) -> None:
         self._quick = quick
         self._leadership.stop(self._loop.wake)
+
+    def _retire(self, reason: str) -> None:
+        """Ask the supervisor, once, for a replacement; until it is there this worker serves on. The leader."""
+        if self._retired:
+            return
+        self._retired = True
+        log.warning("Worker %d is to be replaced: %s.", os.getpid(), reason)
+        try:
+            self._spec.report({"type": "retire", "reason": reason[:1000]})
+        except OSError:
+            pass  # The supervisor is gone; the life pipe says so as well.
 
     def _is_ready(self) -> bool:
         return not self._service.draining

@@ -29,6 +29,7 @@ cdef class Service:
     cdef public bint draining
     cdef public bint accept_paused
     cdef public object on_room
+    cdef public object retire
     cdef long long _request_id
     cdef double _next_second
 

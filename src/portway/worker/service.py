@@ -43,7 +43,8 @@ class Service:
     portway.worker.overload.Overload.
     accept_paused: the acceptor does not accept at the moment, and its clock has to be asked.
     draining: the worker has been told to stop, and no response keeps its connection alive. on_room: a function that is
-    called once when the next connection is closed; set where the worker waits for that.
+    called once when the next connection is closed; set where the worker waits for that. retire: asks, with a reason,
+    for the worker's replacement; None where nobody can be asked.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Service:
         self.draining: bool = False
         self.accept_paused: bool = False
         self.on_room: Any = None
+        self.retire: Any = None
         self._request_id: int = 0
         self._next_second: float = 0.0
 
@@ -107,6 +109,14 @@ class Service:
     def keeps_alive(self) -> cython.bint:
         """Tell whether responses may keep their connections alive."""
         return self.keep_alive > 0.0 and not self.draining
+
+    def client_of(self, connection: Any, request: Any) -> str:
+        """Return the client's address for a log: what a trusted proxy says, else the connection's.
+
+        request: a Request, or None where none could be read.
+        """
+        address = self.trusted.address_of(connection.peer, () if request is None else request.fields)
+        return address or connection.peer_name
 
     def count_answer(self, status: cython.int, bytes_sent: cython.longlong) -> None:
         """Count an answer that was given without the application. The owner of the connection."""

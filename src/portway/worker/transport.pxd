@@ -12,6 +12,7 @@ cdef class Transport:
     cdef readonly object release
     cdef int interest
     cdef bint registered
+    cdef bint answered
     cdef list batch
     cdef Py_ssize_t batch_size
 

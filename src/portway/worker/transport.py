@@ -18,6 +18,7 @@ except ModuleNotFoundError:
     from portway import _cython as cython
 
 from portway.net.outbox import Outbox
+from portway.net.reset import reset
 from portway.wsgi.sink import ClientDisconnected
 
 if cython.compiled:
@@ -61,6 +62,8 @@ class Transport:
         self.batch_size: int = 0
         self.interest: int = READABLE
         self.registered: bool = True
+        # The leader has sent the last answer: it is not to be lost by a reset.
+        self.answered: bool = False
         service.epoll.register(self.fd, READABLE)
 
     def transmit(self, data: bytes) -> Any:
@@ -220,12 +223,19 @@ class Transport:
                 self.sock.send(page)
         except OSError:
             pass
-        self.cut()
+        self.answered = True
+        self.cut(False)
 
-    def cut(self) -> None:
-        """End a response that will not become whole; the owner closes. The leader, with the lock held."""
-        try:
-            self.sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
+    def cut(self, by_reset: bool) -> None:
+        """End a response that will not become whole; the owner closes. The leader, with the lock held.
+
+        by_reset: the client has something that it could take for the whole.
+        """
+        if by_reset:
+            reset(self.sock)
+        else:
+            try:
+                self.sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
         self._lost()

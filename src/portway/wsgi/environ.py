@@ -97,6 +97,7 @@ class EnvironBuilder:
         multiprocess: bool = True,
         errors: Any = None,
         file_wrapper: Any = FileWrapper,
+        extra: Any = None,
     ) -> None:
         """Take what is the same for all requests.
 
@@ -107,6 +108,7 @@ class EnvironBuilder:
         address); localhost if it is "".
         multithread, multiprocess: whether other threads or processes may run the application meanwhile.
         errors: wsgi.errors, a text stream; None for the error log. file_wrapper: None leaves it out.
+        extra: further keys with their values, the same for every request.
 
         Raises ValueError for a script_name that does not begin with a slash.
         """
@@ -153,6 +155,7 @@ class EnvironBuilder:
         }
         if file_wrapper is None:
             del self._base["wsgi.file_wrapper"]
+        self._base.update(extra or {})
 
     def build(self, request: Request, body: Any, peer: Any, local: Any) -> dict[str, Any]:
         """Return the environ of a request; it is the caller's own.
