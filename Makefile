@@ -1,7 +1,7 @@
 # The one door for commands; CI uses the same ones. `make help` lists them.
 #
 #   make serve                    build, then serve the markup site on http://127.0.0.1:8000
-#   make test                     build, then run every test that needs nothing beyond pip
+#   make test                     build, then run every test but those that need Nginx
 #   make test PYTHON=python3.13   the same with another interpreter
 
 PYTHON ?= python3
@@ -86,7 +86,8 @@ superuser: $(VENV)/.markup markup/var/secret_key ## make an author who may use t
 	@$(MANAGE) migrate --noinput --verbosity 0
 	@$(MANAGE) createsuperuser
 
-test: $(VENV)/.test ## build, then run every test that needs nothing beyond pip (PYTEST_ARGS=)
+test: $(VENV)/.test ## build, then run the tests; installs PostgreSQL where apt-get may (PYTEST_ARGS=)
+	@deploy/install-postgresql || true
 	@$(BIN)/portway --version
 	@$(BUILD_ENV) $(BIN)/python -m pytest -m 'not chain' $(PYTEST_ARGS)
 

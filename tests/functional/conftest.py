@@ -1,9 +1,15 @@
 """The whole server as people start it: `python -m portway` with flags, and clients that talk to it."""
 
+import glob
 import http.client
 import os
+import pwd
 import re
+import shutil
+import signal
 import socket
+import subprocess
+import tempfile
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -190,3 +196,65 @@ class Load:
 def load():
     """Return the class of clients that keep asking."""
     return Load
+
+
+def postgresql_programs():
+    """Return the folder of PostgreSQL's programs, which Debian does not put on the path; None where there is none."""
+    folders = sorted(glob.glob("/usr/lib/postgresql/*/bin"), key=lambda path: int(path.split("/")[-2]))
+    on_path = shutil.which("postgres")
+    folders = [os.path.dirname(os.path.realpath(on_path)), *folders] if on_path else folders
+    return next((folder for folder in reversed(folders) if os.access(f"{folder}/initdb", os.X_OK)), None)
+
+
+@pytest.fixture(scope="session")
+def postgresql():
+    """Start a PostgreSQL of the tests' own; return the folder of its Unix socket. The user is `site`, trusted.
+
+    It listens nowhere else, so there is no port to guess. It does not run as root, which it refuses.
+    """
+    programs = postgresql_programs()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed: deploy/install-postgresql, or make test where apt-get is")
+    account = {}
+    # Short, and not below the folder of the tests: a Unix socket's path has a greatest length, and a user of its own.
+    folder = tempfile.mkdtemp(prefix="portway-pg-")
+    if os.geteuid() == 0:
+        names = [entry.pw_name for entry in pwd.getpwall()]
+        user = pwd.getpwnam("postgres" if "postgres" in names else "nobody")
+        account = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        os.chown(folder, user.pw_uid, user.pw_gid)
+    os.chmod(folder, 0o755)
+    data = f"{folder}/data"
+    options = ["--auth=trust", "--no-sync", "--username=site", "--encoding=UTF8", "--locale=C"]
+    try:
+        subprocess.run(
+            [f"{programs}/initdb", *options, "--pgdata", data],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            **account,
+        )
+        with open(f"{folder}/log", "wb") as log:
+            server = subprocess.Popen(
+                [
+                    *(f"{programs}/postgres", "-D", data, "-k", folder),
+                    *("-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=200"),
+                ],
+                stdout=log,
+                stderr=log,
+                cwd=folder,
+                **account,
+            )
+        try:
+            for _ in range(6000):
+                ready = [f"{programs}/pg_isready", "-q", "-h", folder, "-U", "site"]
+                if subprocess.run(ready, check=False).returncode == 0:
+                    break
+                assert server.poll() is None, Path(folder, "log").read_text()
+                threading.Event().wait(0.01)
+            yield folder
+        finally:
+            # INT: connections that are still open are ended.
+            server.send_signal(signal.SIGINT)
+            server.wait(60)
+    finally:
+        shutil.rmtree(folder)

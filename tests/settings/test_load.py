@@ -52,7 +52,7 @@ def test_the_defaults(loaded: Callable[..., Loaded], tmp_path: Path) -> None:
     assert settings.accesslog is None
     assert settings.errorlog == "-"
     assert settings.chdir == str(tmp_path)
-    assert settings.preload_app
+    assert settings.preload_app is None
     assert settings.sizing_reason == "2 CPUs"
     assert found.application is None
     assert found.warnings == ()

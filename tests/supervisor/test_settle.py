@@ -9,31 +9,37 @@ from types import SimpleNamespace
 
 import pytest
 
-from portway.supervisor import settle
+from portway.supervisor import remnants, settle
+from portway.supervisor.remnants import Watch
 
 
 class Connections:
-    """What django.db.connections does, as far as it is used."""
+    """What django.db.connections does, as far as it is used. pooled: aliases whose settings ask for a pool."""
 
-    def __init__(self, connections, error=None):
-        self._connections = connections
+    def __init__(self, pooled=(), error=None):
+        self.settings = {alias: {} for alias in ("default", "other")}
+        self.settings["other"]["OPTIONS"] = {"pool": False}
+        for alias in pooled:
+            self.settings[alias] = {"OPTIONS": {"pool": True}}
         self._error = error
-        self.closed = 0
+        self.closed = []
 
-    def all(self, initialized_only=False):
-        assert initialized_only
-        return self._connections
+    def __iter__(self):
+        return iter(self.settings)
+
+    def __getitem__(self, alias):
+        return SimpleNamespace(close_pool=lambda: self.closed.append(alias))
 
     def close_all(self):
         if self._error:
             raise self._error
-        self.closed += 1
+        self.closed.append("all")
 
 
 @pytest.fixture
 def django_with(monkeypatch):
-    def django_with(*connections, error=None):
-        made = Connections(connections, error)
+    def django_with(**options):
+        made = Connections(**options)
         monkeypatch.setitem(sys.modules, "django.db", SimpleNamespace(connections=made))
         return made
 
@@ -42,17 +48,16 @@ def django_with(monkeypatch):
 
 def test_without_django_there_is_nothing_to_close(monkeypatch):
     monkeypatch.delitem(sys.modules, "django.db", raising=False)
+    monkeypatch.delitem(sys.modules, "django.core.cache", raising=False)
     settle.close_django_connections()
-    assert "django.db" not in sys.modules
+    settle.close_django_caches()
+    assert not {"django.db", "django.core.cache"} & set(sys.modules)
 
 
-def test_connections_and_pools_are_closed(django_with):
-    closed = []
-    pooled = SimpleNamespace(close_pool=lambda: closed.append("pool"))
-    connections = django_with(SimpleNamespace(), pooled)
+def test_connections_are_closed_and_then_the_pools_of_all_threads(django_with):
+    connections = django_with(pooled=["default"])
     settle.close_django_connections()
-    assert connections.closed == 1
-    assert closed == ["pool"]
+    assert connections.closed == ["all", "default"]
 
 
 def test_connections_that_cannot_be_closed_are_reported(django_with, caplog, monkeypatch):
@@ -62,17 +67,27 @@ def test_connections_that_cannot_be_closed_are_reported(django_with, caplog, mon
     assert "could not be closed" in caplog.text
 
 
-def test_threads_that_were_started_are_named(caplog, monkeypatch):
-    monkeypatch.setattr(logging.getLogger("portway.error"), "propagate", True)
+def test_connections_of_caches_are_closed(monkeypatch):
+    closed = []
+    caches = SimpleNamespace(close_all=lambda: closed.append("all"))
+    monkeypatch.setitem(sys.modules, "django.core.cache", SimpleNamespace(caches=caches))
+    settle.close_django_caches()
+    assert closed == ["all"]
+
+
+def test_what_cannot_be_closed_is_told(monkeypatch):
+    monkeypatch.setattr(remnants, "GRACE", 0.0)
     end = threading.Event()
-    thread = threading.Thread(target=end.wait, name="metrics-exporter")
-    thread.start()
+    with Watch() as watch:
+        thread = threading.Thread(target=end.wait, name="metrics-exporter")
+        thread.start()
     try:
-        settle.report_threads()
+        (remnant,) = settle.settle(watch)
     finally:
+        gc.unfreeze()
         end.set()
         thread.join()
-    assert "(metrics-exporter): workers do not have them" in caplog.text
+    assert "'metrics-exporter'" in remnant.text
 
 
 def test_what_is_left_is_frozen():
@@ -80,7 +95,7 @@ def test_what_is_left_is_frozen():
     if pid == 0:
         code = 1
         try:
-            settle.settle()
+            settle.settle(Watch())
             code = 0 if gc.get_freeze_count() > 1000 else 2
         finally:
             os._exit(code)

@@ -144,20 +144,23 @@ def show_size(value: int) -> str:
     return str(value)
 
 
-def boolean() -> Kind:
-    """True or False."""
+def boolean(undecided: str = "") -> Kind:
+    """True or False; with `undecided`, also that word, which becomes None."""
+    allowed = f"True, False or {undecided!r}" if undecided else "True or False"
 
-    def parse(value: Any) -> bool:
+    def parse(value: Any) -> bool | None:
         if isinstance(value, bool):
             return value
         word = str(value).strip().lower() if isinstance(value, int | str) else ""
+        if undecided and (value is None or word == undecided):
+            return None
         if word in _TRUE:
             return True
         if word in _FALSE:
             return False
-        raise ValueError("it must be True or False")
+        raise ValueError(f"it must be {allowed}")
 
-    return Kind(parse, "True or False", "", lambda value: str(value).lower())
+    return Kind(parse, allowed, "", lambda value: undecided if value is None else str(value).lower())
 
 
 def text(metavar: str, optional: bool = False, allowed: str = "text") -> Kind:

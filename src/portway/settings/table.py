@@ -140,9 +140,11 @@ class Settings:
         WORKERS, kinds.seconds(0, 86400), 30,
         "How long a complete request may wait for a thread before it is answered 503; 0 is for ever.",
         "--max-queue-time", gunicorn=False)
-    preload_app: bool = setting(
-        WORKERS, kinds.boolean(), True,
-        "Import the application once and fork the workers from there; without it each worker imports it.",
+    # Gunicorn's True is a decision of the operator's; nobody has made one here until the flag is given.
+    preload_app: bool | None = setting(
+        WORKERS, kinds.boolean("auto"), None,
+        "Import the application once and fork the workers from there; without it each worker imports it. "
+        "auto: once, unless the import leaves threads or connections open, which a fork does not carry over.",
         "--preload", off=("--no-preload",))
 
     max_requests: int = setting(

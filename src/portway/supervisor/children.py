@@ -216,6 +216,14 @@ class Children:
             self.accepted |= {generation}
             self.replacement = 0
 
+    def mold_moved(self, generation: int, pid: int) -> Phase | None:
+        """A mold has left its work to another process and ends; return its phase, None where it is unknown."""
+        mold = self.molds.get(generation)
+        if mold is None:
+            return None
+        mold.pid = pid
+        return mold.phase
+
     def mold_failed(self, generation: int, failure: Failure) -> None:
         """A mold said that it cannot do its work; it ends by itself."""
         mold = self.molds.get(generation)

@@ -14,6 +14,7 @@ To the supervisor, all with the generation and the pid of the sender:
 
     mold_ready      mounts                                  the mold has loaded what it serves and can fork
     mold_failed     failure                                 it cannot, and ends
+    mold_moved      mold                                    it ends, and this process is the mold then
     spawned         nr, worker                              the process id of a worker that was forked
     spawn_failed    nr, failure                             none was
     ready           nr                                      a worker serves

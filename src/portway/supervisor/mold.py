@@ -19,7 +19,7 @@ import select
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any
 
@@ -34,6 +34,8 @@ from portway.settings.target import Target
 from portway.supervisor import report, settle, signals, spawn
 from portway.supervisor.children import Failure
 from portway.supervisor.messages import Channel, Inbox, pack_failure, unpack_failure
+from portway.supervisor.remnants import Remnant, Watch
+from portway.supervisor.understudy import Understudy
 
 log = logging.getLogger("portway.error")
 
@@ -74,6 +76,7 @@ class Mold:
 
     def __init__(self, spec: MoldSpec) -> None:
         self._spec = spec
+        self._understudy: Understudy | None = None
         self._application: Callable[..., Any] | None = None
         self._file_server: FileServer | None = None
 
@@ -84,18 +87,66 @@ class Mold:
         self._take_signals()
         try:
             self._prepare()
-            mounts = self._load()
-            settle.settle()
+            if settings.preload_app is None:
+                # Whether the application can be forked is known when it is too late to take the import back.
+                self._understudy = Understudy(self._spec.supervisor, self._take_over)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the operator gets a report
-            failure = report.describe(error)
-            self._say("mold_failed", failure=pack_failure(failure))
-            self._report_files(error)
-            return failure.exit_code
+            return self._fail(error)
+        return self._load_and_fork()
+
+    def _take_over(self) -> int:
+        """Be the mold of an application that must not be forked after its import, in the place of the one before."""
+        self._understudy = None
+        spawn.end_with_parent(self._spec.supervisor)
+        # They may have been rotated while this process had no name.
+        self._spec.logs.reopen()
+        self._spec.settings = replace(self._spec.settings, preload_app=False)
+        return self._load_and_fork()
+
+    def _load_and_fork(self) -> int:
+        try:
+            with Watch() as watch:
+                mounts = self._load()
+            remnants = settle.settle(watch) if self._application is not None else []
+        except BaseException as error:  # noqa: BLE001 - as above
+            return self._fail(error)
+        if self._leave_to_understudy(remnants):
+            return 0
         self._report_files(None)
         self._take_signals()
         self._say("mold_ready", mounts=mounts)
         self._serve_channel()
         return 0
+
+    def _fail(self, error: BaseException) -> int:
+        self._dismiss_understudy()
+        failure = report.describe(error)
+        self._say("mold_failed", failure=pack_failure(failure))
+        self._report_files(error)
+        return failure.exit_code
+
+    def _dismiss_understudy(self) -> None:
+        if self._understudy is not None:
+            self._understudy.dismiss()
+            self._understudy = None
+
+    def _leave_to_understudy(self, remnants: list[Remnant]) -> bool:
+        """Say what the import left behind; return whether the understudy takes over because of it."""
+        # What listens on an address cannot be imported twice.
+        leaves = self._understudy is not None and bool(remnants) and all(one.again for one in remnants)
+        if leaves:
+            log.warning(
+                "The application cannot be forked after its import, for the reasons below: each worker imports it for "
+                "itself. (--preload forks it all the same.)"
+            )
+        for remnant in remnants:
+            log.warning("%s", remnant.text)
+        if leaves and self._understudy is not None:
+            self._say("mold_moved", mold=self._understudy.pid)
+            self._understudy.call()
+        else:
+            self._dismiss_understudy()
+        return leaves
 
     # Loading.
 
@@ -117,7 +168,7 @@ class Mold:
             from portway.worker.process import run_worker
 
             self._spec.run_worker = run_worker
-        if self._spec.settings.preload_app:
+        if self._spec.settings.preload_app is not False:
             loaded = load_target(self._spec.settings, self._spec.target)
             self._application = loaded.application
             found = _describe(loaded)

@@ -139,6 +139,13 @@ class Performer:
         send_signal(self._children.molds[action.generation].pid, signal.SIGKILL)
         self._children.mold_told(action.generation, Phase.KILLED, None)
 
+    def move_mold(self, number: int, pid: int) -> None:
+        """Take another process for a mold, which has inherited the channel of the one that ends."""
+        log.debug("The mold of generation %d is now process %d.", number, pid)
+        if self._children.mold_moved(number, pid) is not Phase.STARTING:
+            # Who was told to end has not passed it on.
+            send_signal(pid, signal.SIGKILL)
+
     def forget_mold(self, number: int) -> None:
         """Close what belonged to a mold that has ended."""
         channel = self._channels.pop(number, None)

@@ -6,18 +6,22 @@ Runs in the mold, once, after the application was imported.
 import gc
 import logging
 import sys
-import threading
+
+from portway.supervisor.remnants import Remnant, Watch
 
 log = logging.getLogger("portway.error")
 
 
-def settle() -> None:
-    """Close what the import opened and must not be shared, name what cannot be, and freeze the rest."""
+def settle(watch: Watch) -> list[Remnant]:
+    """Close what the import opened and must not be shared, freeze the rest; return what could not be closed."""
     close_django_connections()
-    report_threads()
-    # Objects that survive are not looked at again by a collection, so their memory pages stay shared.
+    close_django_caches()
+    # Connections that nobody can use any more, of threads that have ended, say, are closed by this.
     gc.collect()
+    remnants = watch.find()
+    # Objects that survive are not looked at again by a collection, so their memory pages stay shared.
     gc.freeze()
+    return remnants
 
 
 def close_django_connections() -> None:
@@ -31,27 +35,25 @@ def close_django_connections() -> None:
     if connections is None:
         return
     try:
-        opened = connections.all(initialized_only=True)
+        # Those of this thread.
         connections.close_all()
-        for connection in opened:
-            # Pools exist since Django 5.1, for PostgreSQL.
-            close_pool = getattr(connection, "close_pool", None)
-            if close_pool is not None:
-                close_pool()
+        # Pools exist since Django 5.1. They belong to all threads, so one may be open that this thread has not used.
+        for alias in connections:
+            if connections.settings[alias].get("OPTIONS", {}).get("pool"):
+                connections[alias].close_pool()
     except Exception:
         log.exception(
             "The database connections that the import opened could not be closed; workers share them."
         )
 
 
-def report_threads() -> None:
-    """Warn of threads that the import started: a forked process does not have them."""
-    others = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
-    if others:
-        log.warning(
-            "The application started %d thread%s while it was imported (%s): workers do not have them. "
-            "Start threads at the first request, or use --no-preload.",
-            len(others),
-            "s" if len(others) > 1 else "",
-            ", ".join(others),
-        )
+def close_django_caches() -> None:
+    """Close the connections of Django's caches (memcached), as Django does after each request."""
+    cache = sys.modules.get("django.core.cache")
+    caches = getattr(cache, "caches", None)
+    if caches is None:
+        return
+    try:
+        caches.close_all()
+    except Exception:
+        log.exception("The cache connections that the import opened could not be closed; workers share them.")

@@ -323,6 +323,8 @@ class Supervisor:
                 children.mold_ready(generation)
             case "mold_failed":
                 children.mold_failed(generation, unpack_failure(message["failure"]))
+            case "mold_moved":
+                self._performer.move_mold(generation, message["mold"])
             case "spawned":
                 self._note_spawned(message["nr"], generation, message["worker"], now)
             case "spawn_failed":

@@ -185,18 +185,16 @@ class Connection(Transport):
             data = receive(self.sock, self.fd, HEAD_READ)
         except OSError:
             data = b""
-        if data is None:
-            return
-        self.lingered += len(data)
-        if not data or self.lingered > LINGER_BYTES:
-            self.close()
+        if data is not None:
+            self.lingered += len(data)
+            if not data or self.lingered > LINGER_BYTES:
+                self.close()
 
     def on_deadline(self, now: cython.double) -> Any:
         """The phase took too long; return an Exchange if a request turns out to have come already. The leader only."""
         phase: cython.int = self.phase
         if not 0.0 < self.deadline < now:
-            # Its owner has come further since the leader looked.
-            return None
+            return None  # Its owner has come further since the leader looked.
         if phase == BUSY:
             self.acquire()
             try:
