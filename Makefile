@@ -105,7 +105,7 @@ stress: stress-here ## random clients against one worker for some minutes, every
 stress-here: $(VENV)/.built
 	@$(BIN)/python tests/stress/run.py $(STRESS_ARGS)
 
-endurance: $(VENV)/.built ## steady load while the server reloads, with and without preload: nothing may fail (ENDURANCE_ARGS=)
+endurance: $(VENV)/.built ## steady load while the server changes in every way: nothing may fail (ENDURANCE_ARGS=)
 	@$(BIN)/python tests/endurance/run.py $(ENDURANCE_ARGS)
 
 test-chain: $(VENV)/.test ## follow requests through Debian's nginx, which is installed where it is missing

@@ -71,6 +71,8 @@ class Client:
         self.seldom = index % SELDOM == 0
         self.reader = self.writer = None
         self.used = False
+        # Of the request that is under way: how long the application was asked to take.
+        self.delay = 0.0
 
     async def ask_until_stopped(self):
         """Ask, pause, and again."""
@@ -90,7 +92,7 @@ class Client:
                 self.fail(number, type(error).__name__, str(error))
             else:
                 self.run.answered += 1
-                self.run.samples.append((begun, time.monotonic() - begun))
+                self.run.samples.append((begun, time.monotonic() - begun, self.delay))
         self.leave()
 
     async def pause(self):
@@ -109,7 +111,9 @@ class Client:
         """Send a request and hold the answer to it."""
         dice = self.random
         roll = dice.random()
-        delay = 0 if roll < 0.9 else dice.uniform(0, 0.03) if roll < 0.995 else dice.uniform(0.1, 0.4)
+        self.delay = delay = (
+            0 if roll < 0.9 else dice.uniform(0, 0.03) if roll < 0.995 else dice.uniform(0.1, 0.4)
+        )
         if dice.random() < 0.3:
             method = "POST"
             size = int(dice.expovariate(1 / 2000)) if dice.random() < 0.98 else dice.randint(50_000, 200_000)

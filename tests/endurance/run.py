@@ -1,7 +1,7 @@
 """The endurance run: steady load while the server reloads, recycles and is upgraded, and not one request may fail.
 
-    python tests/endurance/run.py [--requests N] [--clients N] [--workers N] [--threads N] [--reloads N] [--broken N]
-                                  [--preload both|yes|no] [--seed S]
+    python tests/endurance/run.py [--requests N] [--clients N] [--workers N] [--threads N] [--preload both|yes|no]
+                                  [--reloads N] [--broken N] [--recycles N] [--upgrades N] [--seed S]
 
 For --preload and for --no-preload it starts a server (server.py, application.py) and clients in a process of their
 own (clients.py), makes the events one after another with requests between them, goes on until there were enough
@@ -12,7 +12,8 @@ requests, and holds the server to this:
 - each version of the code served once it was loaded, and code that cannot be loaded never did;
 - after the end nothing of the server is left.
 
-It prints what happened, and how long answers took meanwhile: times of a machine that also runs the clients.
+It prints what happened, and how long answers took meanwhile beyond what the application was asked to take: times of a
+machine that also runs the clients.
 Loopback only. Exit code: 0 or 1.
 """
 
@@ -34,6 +35,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from server import HERE, PATIENCE, Failed, Server, adopt_orphans, wait_until
 
+#: Answers of a worker until it is recycled.
+MAX_REQUESTS = 500
+RECYCLED = r"Worker \d+ \(process \d+\) has answered .+: replaced by process \d+\."
 BROKEN = "import nothing_of_this_name\n"
 #: Answers between two events, so that each of them meets connections that are in use.
 BETWEEN = 200
@@ -74,9 +78,10 @@ class Clients:
 class Events:
     """The events, and when each of them happened."""
 
-    def __init__(self, server, clients):
+    def __init__(self, server, clients, workers):
         self.server = server
         self.clients = clients
+        self.workers = workers
         self.windows = []
 
     @contextmanager
@@ -106,6 +111,27 @@ class Events:
             self.clients.wait_for(self.clients.answered + BETWEEN)
             self.server.write(whole)
 
+    def recycle(self):
+        """Wait until as many workers as there are have answered enough and were replaced."""
+        before = len(self.server.find(RECYCLED))
+        for count in range(before + 1, before + 1 + self.workers):
+            self.server.wait_for_log(RECYCLED, count)
+            # The new worker is up, and the old one has just been told to end.
+            now = time.monotonic()
+            self.windows.append(("recycling", now - 0.1, now + 0.4))
+
+    def upgrade(self):
+        """Have a new server take the place of this one."""
+        with self.window("upgrade"):
+            server, old = self.server, self.server.pid
+            server.write_next_version()
+            server.send(signal.SIGUSR2)
+            new = int(server.wait_for_log(rf"\[{old}\] \[INFO\] Upgrading: process (\d+) is started")[1])
+            server.wait_for_log(rf"The new server \(process {new}\) is ready")
+            server.pid = new
+            os.kill(old, signal.SIGTERM)
+            server.wait_until_gone(old)
+
 
 def one_run(options, preload, seed):
     """Run one server through everything; print what happened, and return what was wrong with it."""
@@ -115,13 +141,16 @@ def one_run(options, preload, seed):
     )
     with tempfile.TemporaryDirectory(prefix="portway-endurance-") as folder:
         flags = [preload, "--workers", str(options.workers), "--threads", str(options.threads)]
+        if options.recycles:
+            flags += ["--max-requests", str(MAX_REQUESTS), "--max-requests-jitter", str(MAX_REQUESTS // 10)]
         server, result = None, None
         try:
             server = Server(Path(folder), flags)
             clients = Clients(server, options.clients, seed)
-            events = Events(server, clients)
+            events = Events(server, clients, options.workers)
             clients.wait_for(BETWEEN)
             plan = [events.reload] * options.reloads + [events.reload_broken_code] * options.broken
+            plan += [events.recycle] * options.recycles + [events.upgrade] * options.upgrades
             random.Random(seed).shuffle(plan)
             for index, event in enumerate(plan):
                 event()
@@ -137,7 +166,7 @@ def one_run(options, preload, seed):
             if server is not None:
                 server.kill()
         if result is not None:
-            show(result, events.windows)
+            show(result, events.windows, len(server.find(RECYCLED)))
         if problems and server is not None:
             print("the log's last lines:\n" + "\n".join(server.log().splitlines()[-40:]))
         return problems
@@ -172,7 +201,7 @@ def judge(server, result, calls):
     return problems[:40]
 
 
-def show(result, windows):
+def show(result, windows, recycled):
     """Print what the clients saw."""
     kinds = Counter(failure["kind"] for failure in result["failures"])
     print(f"  {result['answered']:8} answered, {len(result['posts'])} of them POST")
@@ -184,22 +213,25 @@ def show(result, windows):
         f"  {result['connections']:8} connections: {result['asked_to_close']} ended by Connection: close, "
         f"{result['idle_ends']} while idle"
     )
+    print(f"  {recycled:8} workers were recycled")
     print(
         f"  {len(result['processes']):8} processes answered, {len(result['versions'])} versions of the code"
     )
     print(f"  {'during':16} {'times':>5} {'requests':>8} {'p50 ms':>8} {'p99 ms':>8} {'max ms':>8}")
     samples = result["samples"]
+    # Without the time that the application was asked to take.
+    waited = [took - delay for _, took, delay in samples]
     seen = set()
     for name in dict.fromkeys(name for name, _, _ in windows):
         mine = [(begin, end) for other, begin, end in windows if other == name]
         met = [
             index
-            for index, (begun, took) in enumerate(samples)
+            for index, (begun, took, _) in enumerate(samples)
             if any(begun < end and begun + took > begin for begin, end in mine)
         ]
         seen.update(met)
-        show_times(name, len(mine), [samples[index][1] for index in met])
-    show_times("quiet", "", [took for index, (_, took) in enumerate(samples) if index not in seen])
+        show_times(name, len(mine), [waited[index] for index in met])
+    show_times("quiet", "", [took for index, took in enumerate(waited) if index not in seen])
 
 
 def show_times(name, times, taken):
@@ -218,6 +250,10 @@ def main():
     parser.add_argument("--threads", type=int, default=4)
     parser.add_argument("--reloads", type=int, default=10)
     parser.add_argument("--broken", type=int, default=1, help="reloads of code that cannot be loaded")
+    parser.add_argument(
+        "--recycles", type=int, default=10, help="rounds, in each of which all workers are replaced"
+    )
+    parser.add_argument("--upgrades", type=int, default=0)
     parser.add_argument("--preload", choices=("both", "yes", "no"), default="both")
     parser.add_argument(
         "--seed", default=None, help="what the clients do follows from it; default: a new one"
