@@ -153,10 +153,3 @@ def test_commands_send_signals_that_the_supervisor_knows() -> None:
         signal.SIGTTIN,
         signal.SIGTTOU,
     }
-
-
-def test_the_reference_page_tells_every_command() -> None:
-    page = (Path(__file__).parents[1] / "docs" / "reference" / "command-line.md").read_text(encoding="utf-8")
-    for command, (number, _) in ctl.COMMANDS.items():
-        name = number.name.removeprefix("SIG") if number else "none"
-        assert f"| `{command}` | {name} | " in page

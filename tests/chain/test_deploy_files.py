@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from portway import ctl
 from portway.wsgi.proxy import FORWARDING_FIELDS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -177,7 +178,8 @@ def test_the_example_makes_valid_settings():
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
 def test_systemd_understands_the_units(tmp_path):
     # The programs must be there for systemd to be content; this Python stands for those of a site.
-    text = shipped("portway.service").replace("/srv/markup/venv/bin/portway", sys.executable)
+    text = shipped("portway.service").replace("/srv/markup/venv/bin/portwayctl", sys.executable)
+    text = text.replace("/srv/markup/venv/bin/portway", sys.executable)
     text = text.replace("/srv/markup/venv/bin/python", sys.executable)
     assert "/srv/markup/venv" not in re.sub(r"(?m)^#.*", "", text)
     (tmp_path / "portway.service").write_text(text)
@@ -192,7 +194,14 @@ def test_systemd_understands_the_units(tmp_path):
 def test_the_unit_tells_the_supervisor_to_reload_and_leaves_stopping_to_it():
     service = unit("portway.service")
     assert service["Type"] == ["notify"]
-    assert service["ExecReload"] == ["/bin/kill -HUP $MAINPID"]
+    assert service["RuntimeDirectory"] == ["markup"]
+    (reload,) = service["ExecReload"]
+    program, *words = reload.split()
+    assert program == service["ExecStart"][0].split()[0] + "ctl"
+    options = ctl.build_parser().parse_args(words)
+    assert (options.command, options.socket) == ("reload", "/run/markup/markup.ctl")
+    # systemd ends the command after that time, and nobody would know how the reload ends.
+    assert options.timeout < float(service["TimeoutStartSec"][0])
     assert service["KillMode"] == ["mixed"]
     assert service["Also"] == ["portway.socket"] == service["Requires"]
 

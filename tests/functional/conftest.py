@@ -85,14 +85,14 @@ class Server:
 def serve(launch, tmp_path):
     """Return a function that starts a server: `serve("hello:application", "--workers", 2)`.
 
-    It listens on a free port of the loopback interface unless the flags say where, runs in the folder of the
-    sample applications unless `cwd` is given, and is ready when the call returns unless `ready` is False.
-    Other keywords are for the environment.
+    It listens on a free port of the loopback interface unless the flags say where or `bind` is False, runs in
+    the folder of the sample applications unless `cwd` is given, and is ready when the call returns unless
+    `ready` is False. Other keywords are for the environment.
     """
 
-    def serve(application, *flags, cwd=APPS, ready=True, **env):
+    def serve(application, *flags, cwd=APPS, ready=True, bind=True, **env):
         arguments = ["-m", "portway", *flags]
-        if not {"--bind", "-b", "--help", "--version"} & set(flags):
+        if bind and not {"--bind", "-b", "--help", "--version"} & set(flags):
             arguments += ["--bind", "127.0.0.1:0"]
         if application is not None:
             arguments.append(application)
