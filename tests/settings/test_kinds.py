@@ -157,6 +157,28 @@ def test_the_values_of_variables_are_not_shown() -> None:
     assert "hunter2" not in kind.show(kind.parse(["PASSWORD=hunter2"]))
 
 
+def test_own_requests() -> None:
+    kind = kinds.own_requests()
+    good = ["/", "/a/?b=c&d", "/caf%C3%A9", "http://example.com/x", "https://[::1]:8443/", "/a//b"]
+    assert kind.parse(good) == tuple(good)
+    assert kind.parse("http://example.com") == ("http://example.com/",)
+    assert kind.show(("/a", "/b")) == "/a /b"
+    for value in ("", "a", "/a b", "/a#b", "/caf\xe9", "ftp://a/", "http:///x", "/a\r\nb", 1, None):
+        assert "it must be" in refused(kind, value)
+
+
+@pytest.mark.parametrize(
+    ("target", "parts"),
+    [
+        ("/x?y=http://z/", ("http", "/x?y=http://z/", "")),
+        ("http://a:81/", ("http", "/", "a:81")),
+        ("https://a.b/c?d", ("https", "/c?d", "a.b")),
+    ],
+)
+def test_the_parts_of_an_own_request(target: str, parts: tuple[str, str, str]) -> None:
+    assert kinds.split_own_request(target) == parts
+
+
 def test_mounts() -> None:
     kind = kinds.mounts()
     assert kind.parse(["/static/=/srv/s", "/media=m"]) == (("/static/", "/srv/s"), ("/media/", "m"))

@@ -250,6 +250,17 @@ def test_gunicorns_settings_in_a_file(loaded: Callable[..., Loaded], tmp_path: P
     assert "dirty_workers = 2 is not available in Portway" in message(loaded)
 
 
+def test_a_warm_up_must_be_below_the_script_name(loaded: Callable[..., Loaded]) -> None:
+    script = ("--script-name", "/caf\xe9")
+    for good in ("/caf%C3%A9", "/caf%C3%A9/x?y", "http://a/caf%C3%A9/x"):
+        assert loaded(*script, "--warmup", good).settings.warmup == (good,)
+    for bad in ("/", "/x", "/caf%C3%A9s", "http://a/?/caf%C3%A9/"):
+        assert "is not below script_name, which is /caf\xe9; write it as clients do" in message(
+            loaded, *script, "--warmup", bad
+        )
+    assert loaded("--warmup", "/x").settings.warmup == ("/x",)
+
+
 def test_a_jitter_of_nothing_is_warned_about(loaded: Callable[..., Loaded]) -> None:
     (warning,) = loaded("--max-requests-jitter", "50").warnings
     assert warning == "max_requests_jitter has no effect without max_requests."

@@ -72,6 +72,9 @@ def load_target(settings: Settings, target: Target) -> LoadedTarget:
     else:
         spec = target.application or ""
     application = load_application(spec)
+    if settings.ready_check:
+        # Only imported here; each worker that is forked from this process finds it again.
+        load_ready_check(settings.ready_check)
     mounts = [(url, folder, kind) for kind in ("static", "media") for url, folder in getattr(settings, kind)]
     notes: list[str] = []
     warnings: list[str] = []
@@ -87,6 +90,14 @@ def load_target(settings: Settings, target: Target) -> LoadedTarget:
             if not settings.static:
                 notes.extend(found.skipped)
     return LoadedTarget(application, spec, tuple(mounts), tuple(notes), tuple(warnings), django)
+
+
+def load_ready_check(spec: str) -> Callable[[], object]:
+    """Return what the setting `ready_check` names. Raises portway.wsgi.loader.ApplicationLoadError."""
+    try:
+        return load_application(spec)
+    except ApplicationLoadError as error:
+        raise ApplicationLoadError(f"The ready check {spec} cannot be used: {error}") from error.__cause__
 
 
 def _django_spec(target: Target) -> str:

@@ -18,6 +18,7 @@ from portway.net.addresses import Address, parse_address
 
 _SIZES = {"": 1, "b": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([bkmgt]?)(?:i?b)?", re.IGNORECASE)
+_OWN_REQUEST = re.compile(r"(https?://[\w.:\[\]-]+)?(/[!\"$-~]*)?", re.ASCII)
 _OLD_OCTAL = re.compile(r"0[0-9]+")
 _TRUE = ("true", "yes", "on", "1")
 _FALSE = ("false", "no", "off", "0")
@@ -236,6 +237,31 @@ def variables() -> Kind:
     return Kind(
         parse, "KEY=VALUE", "KEY=VALUE", lambda value: " ".join(f"{v.partition('=')[0]}=..." for v in value)
     )
+
+
+def own_requests() -> Kind:
+    """Targets of requests that the server makes itself: a path, or http://HOST/PATH, each with a query or not."""
+    allowed = "a path as /posts/?page=2, or http://HOST/PATH"
+
+    def parse(value: Any) -> tuple[str, ...]:
+        found = []
+        for item in _items(value):
+            match = _OWN_REQUEST.fullmatch(item.strip()) if isinstance(item, str) else None
+            if match is None or not match[0]:
+                raise ValueError(f"it must be {allowed}, percent-encoded and without a fragment")
+            found.append((match[1] or "") + (match[2] or "/"))
+        return tuple(found)
+
+    return Kind(parse, allowed, "PATH", " ".join)
+
+
+def split_own_request(target: str) -> tuple[str, str, str]:
+    """Return what a value of `own_requests` says: the scheme, path and query as they are sent, the host or ""."""
+    scheme, separator, rest = target.partition("://")
+    if target.startswith("/") or not separator:
+        return "http", target, ""
+    host, _, path = rest.partition("/")
+    return scheme, f"/{path}", host
 
 
 def mounts() -> Kind:

@@ -12,12 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
+from urllib.parse import unquote
 
 from portway.settings import control_socket, sizing
 from portway.settings.arguments import Given, build_parser, read_arguments
 from portway.settings.config_file import DEFAULT_FILES, default_file, might_be_setting, run_config
 from portway.settings.errors import SettingsError
 from portway.settings.foreign import BY_NAME, HOOKS
+from portway.settings.kinds import split_own_request
 from portway.settings.table import TABLE, Origin, Setting, Settings, Source
 
 #: Variables that hold flags, the later one wins.
@@ -223,6 +225,7 @@ class _Loading:
             self.warnings.append(
                 "limit_request_head bounds limit_request_line and limit_request_field_size, which are larger."
             )
+        self._check_warmup()
         if self.values["max_requests_jitter"] and not self.values["max_requests"]:
             self.warnings.append("max_requests_jitter has no effect without max_requests.")
         source = self.sources.get("workers")
@@ -231,6 +234,17 @@ class _Loading:
         self.values["workers"], reason = sizing.default_workers(self.machine or sizing.measure())
         self.sources["workers"] = Source("machine", f"default for {reason}")
         return reason
+
+    def _check_warmup(self) -> None:
+        """Refuse what every worker would answer itself with 404."""
+        script = self.values["script_name"]
+        for target in self.values["warmup"]:
+            path = split_own_request(target)[1].partition("?")[0]
+            if script and not unquote(path).startswith(f"{script}/") and unquote(path) != script:
+                raise SettingsError(
+                    f"{self._shown('warmup')}: {path} is not below script_name, which is {script}; "
+                    f"write it as clients do, {script}{path}"
+                )
 
     def _complete_paths(self) -> None:
         values = self.values

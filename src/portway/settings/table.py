@@ -166,6 +166,17 @@ class Settings:
         "processes share counts for each in part; 0 is never.",
         "--max-rss", gunicorn=False)
 
+    warmup: tuple[str, ...] = setting(
+        WORKERS, kinds.own_requests(), (),
+        "A path that each worker requests of the application before it serves: it is not ready if that fails or the "
+        "answer is 5xx. http://HOST/PATH also says the host. Can be given several times.",
+        "--warmup", repeatable=True, gunicorn=False)
+    ready_check: str | None = setting(
+        WORKERS, kinds.text("MODULE:CALLABLE", optional=True, allowed="MODULE:CALLABLE"), None,
+        "What each worker calls, without arguments, before it serves: it is not ready if that raises or returns "
+        "a false value.",
+        "--ready-check", gunicorn=False)
+
     timeout: float = setting(
         TIMES, kinds.seconds(0, 86400), 30,
         "How long the application may take for a request before the client is answered 504; 0 is for ever.",
@@ -177,6 +188,11 @@ class Settings:
     graceful_timeout: float = setting(
         TIMES, kinds.seconds(0, 86400), 30,
         "How long requests may take to finish when a worker is to stop.", "--graceful-timeout")
+    # The largest Django projects import in some ten seconds; what takes longer waits for something.
+    startup_timeout: float = setting(
+        TIMES, kinds.seconds(0, 86400), 60,
+        "How long the application may take to be imported, and a worker to become ready; 0 is for ever.",
+        "--startup-timeout", gunicorn=False)
     # Load balancers keep idle connections for 60 s (AWS) and must not be the last to know that one is closed.
     keepalive: float = setting(
         TIMES, kinds.seconds(0, 86400), 75,

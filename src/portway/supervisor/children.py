@@ -92,6 +92,7 @@ class Child:
 
     nr: its slot. pid: 0 while asked. since: when it was asked for or forked. kill_at: when it is killed
     unless it has ended. beat: its last sign of life, 0.0 for none yet. failure: what it said about its end.
+    expired: it was not ready in time and was told so.
 
     For its recycling (portway.supervisor.recycling). spread: a number of its own from 0.0 to less than 1.0,
     by chance. requests, memory: what it has answered and the bytes of PSS that it takes, as last measured.
@@ -107,6 +108,7 @@ class Child:
     kill_at: float | None = None
     beat: float = 0.0
     failure: Failure | None = None
+    expired: bool = False
     spread: float = 0.0
     requests: int = 0
     memory: int = 0
@@ -126,6 +128,7 @@ class Mold:
     phase: Phase = Phase.STARTING
     kill_at: float | None = None
     failure: Failure | None = None
+    expired: bool = False
     backoff: Backoff = field(default_factory=Backoff)
 
 
@@ -211,17 +214,25 @@ class Children:
         if mold is None or mold.phase is not Phase.STARTING:
             return
         mold.phase = Phase.READY
+        # In time after all, if it was told meanwhile that it is not.
+        mold.kill_at = None
+        mold.expired = False
         if generation == self.replacement:
             self.current = generation
             self.accepted |= {generation}
             self.replacement = 0
 
-    def mold_moved(self, generation: int, pid: int) -> Phase | None:
+    def mold_moved(self, generation: int, pid: int, now: float) -> Phase | None:
         """A mold has left its work to another process and ends; return its phase, None where it is unknown."""
         mold = self.molds.get(generation)
         if mold is None:
             return None
         mold.pid = pid
+        if mold.phase is Phase.STARTING:
+            # It begins anew, with all the time that there is for it.
+            mold.since = now
+            mold.kill_at = None
+            mold.expired = False
         return mold.phase
 
     def mold_failed(self, generation: int, failure: Failure) -> None:
@@ -229,6 +240,10 @@ class Children:
         mold = self.molds.get(generation)
         if mold is not None:
             mold.failure = failure
+
+    def mold_expired(self, generation: int, failure: Failure, kill_at: float) -> None:
+        """A mold was not ready in time and was told so. failure: what is known of it if it says nothing."""
+        _expire(self.molds[generation], failure, kill_at)
 
     def promoted(self) -> None:
         """The candidate has become the current generation."""
@@ -288,7 +303,13 @@ class Children:
         if child is None or child.phase is not Phase.STARTING:
             return None
         child.phase = Phase.READY
+        child.kill_at = None
+        child.expired = False
         return child
+
+    def worker_expired(self, nr: int, failure: Failure, kill_at: float) -> None:
+        """A worker was not ready in time and was told so. failure: what is known of it if it says nothing."""
+        _expire(self.workers[nr], failure, kill_at)
 
     def worker_failed(self, pid: int, failure: Failure) -> None:
         """A worker said why it cannot do its work; it ends by itself."""
@@ -345,13 +366,14 @@ class Children:
 
     def _worker_reaped(self, child: Child, how: str, now: float) -> Death:
         del self.workers[child.nr]
-        if child.phase in LIVE:
+        by_itself = child.phase in LIVE or child.expired
+        if by_itself:
             if child.phase is not Phase.READY:
                 failure = child.failure or Failure("boot", f"Worker {child.nr} {how} before it was ready.")
                 self._boot_failed(child, failure, now)
             elif now - child.since < YOUNG:
                 self._note_crash(child, now)
-        return Death(child, expected=child.phase not in LIVE)
+        return Death(child, expected=not by_itself)
 
     def _mold_reaped(self, mold: Mold, how: str, now: float) -> Death:
         generation = mold.generation
@@ -362,11 +384,11 @@ class Children:
                 del self.workers[child.nr]
         if generation == self.candidate:
             self._fail_trial(mold.failure or Failure("boot", f"The mold {how}."))
-        elif mold.phase in LIVE:
+        elif mold.phase in LIVE or mold.expired:
             self.mold_backoff.note(mold.since, now)
         if generation == self.replacement:
             self.replacement = 0
-        return Death(mold, expected=mold.phase not in LIVE)
+        return Death(mold, expected=mold.phase not in LIVE and not mold.expired)
 
     def _boot_failed(self, child: Child, failure: Failure, now: float) -> None:
         if child.generation == self.candidate:
@@ -384,3 +406,9 @@ class Children:
         mold = self.molds.get(generation)
         if mold is not None:
             mold.backoff.note(child.since, now)
+
+
+def _expire(child: Child | Mold, failure: Failure, kill_at: float) -> None:
+    child.expired = True
+    child.failure = failure
+    child.kill_at = kill_at

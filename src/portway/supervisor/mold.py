@@ -31,7 +31,7 @@ from portway.observe.scoreboard import Scoreboard
 from portway.settings.application import LoadedTarget, load_target, prepare_process
 from portway.settings.table import Settings
 from portway.settings.target import Target
-from portway.supervisor import report, settle, signals, spawn
+from portway.supervisor import report, settle, signals, spawn, startup
 from portway.supervisor.children import Failure
 from portway.supervisor.messages import Channel, Inbox, pack_failure, unpack_failure
 from portway.supervisor.remnants import Remnant, Watch
@@ -85,6 +85,8 @@ class Mold:
         settings = self._spec.settings
         spawn.set_title(settings.proc_name, f"mold (generation {self._spec.generation})")
         self._take_signals()
+        _dump_stacks_on_abort(self._spec.logs)
+        startup.begin(settings.startup_timeout)
         try:
             self._prepare()
             if settings.preload_app is None:
@@ -108,6 +110,7 @@ class Mold:
             with Watch() as watch:
                 mounts = self._load()
             remnants = settle.settle(watch) if self._application is not None else []
+            startup.end()
         except BaseException as error:  # noqa: BLE001 - as above
             return self._fail(error)
         if self._leave_to_understudy(remnants):
@@ -119,6 +122,7 @@ class Mold:
         return 0
 
     def _fail(self, error: BaseException) -> int:
+        startup.end()
         self._dismiss_understudy()
         failure = report.describe(error)
         self._say("mold_failed", failure=pack_failure(failure))
@@ -249,10 +253,12 @@ class Mold:
 
         def tell(message: dict[str, Any]) -> None:
             nonlocal ready
-            ready = ready or message["type"] == "ready"
+            if message["type"] == "ready":
+                ready = True
+                startup.end()
             self._say(**{"nr": nr, **message})
 
-        _dump_stacks_on_abort(spec.logs)
+        startup.begin(spec.settings.startup_timeout)
         worker = WorkerSpec(
             settings=spec.settings,
             nr=nr,
@@ -270,6 +276,7 @@ class Mold:
         try:
             return spec.run_worker(worker)
         except BaseException as error:
+            startup.end()
             if ready:
                 log.exception("Worker %d ends by an error of its own.", os.getpid())
                 return 1
@@ -311,7 +318,12 @@ def _probe(spec: MoldSpec) -> dict[str, Any]:
     pid = spawn.fork(main, deaf=(signal.SIGINT, signal.SIGQUIT))
     os.close(writer)
     with open(reader, encoding="utf-8") as pipe:
-        text = pipe.read()
+        try:
+            text = pipe.read()
+        except startup.StartupTimeout:
+            # It is the child that hangs, and that can tell where; if it does not, this process is killed with it.
+            os.kill(pid, startup.EXPIRE)
+            text = pipe.read()
     status = os.waitpid(pid, 0)[1]
     if not text:
         summary = f"A process that loaded the application {spawn.describe_end(status)}."

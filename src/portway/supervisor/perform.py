@@ -16,7 +16,7 @@ from typing import Any
 from portway.observe.log import Logs
 from portway.observe.scoreboard import Scoreboard
 from portway.settings.target import Target
-from portway.supervisor import plan, spawn
+from portway.supervisor import plan, spawn, startup
 from portway.supervisor.children import Children, Failure, Phase
 from portway.supervisor.generations import Generation, Generations
 from portway.supervisor.messages import Channel, Inbox
@@ -64,6 +64,10 @@ class Performer:
             plan.Drain: self.drain,
             plan.Quit: self.quit,
             plan.Abort: self.abort,
+            plan.Expire: self.expire,
+            plan.ExpireMold: self.expire_mold,
+            plan.AbortStart: self.abort_start,
+            plan.AbortMold: self.abort_mold,
             plan.Kill: self.kill,
         }
 
@@ -142,9 +146,23 @@ class Performer:
     def move_mold(self, number: int, pid: int) -> None:
         """Take another process for a mold, which has inherited the channel of the one that ends."""
         log.debug("The mold of generation %d is now process %d.", number, pid)
-        if self._children.mold_moved(number, pid) is not Phase.STARTING:
+        if self._children.mold_moved(number, pid, monotonic()) is not Phase.STARTING:
             # Who was told to end has not passed it on.
             send_signal(pid, signal.SIGKILL)
+
+    def expire_mold(self, action: plan.ExpireMold) -> None:
+        """Interrupt a mold that has not loaded the application in time."""
+        mold = self._children.molds[action.generation]
+        failure = _not_in_time("The application was not loaded", action.limit)
+        self._children.mold_expired(action.generation, failure, action.kill_at)
+        send_signal(mold.pid, startup.EXPIRE)
+
+    def abort_mold(self, action: plan.AbortMold) -> None:
+        """Have a mold that nothing interrupts write where it is, and end."""
+        mold = self._children.molds[action.generation]
+        log.error("The mold of generation %d cannot be interrupted. Its stacks follow.", action.generation)
+        send_signal(mold.pid, signal.SIGABRT)
+        self._children.mold_told(action.generation, Phase.QUITTING, action.kill_at)
 
     def forget_mold(self, number: int) -> None:
         """Close what belonged to a mold that has ended."""
@@ -194,6 +212,19 @@ class Performer:
         )
         self._tell(action.nr, signal.SIGABRT, Phase.QUITTING, action.kill_at)
 
+    def expire(self, action: plan.Expire) -> None:
+        """Interrupt a worker that is not ready in time."""
+        child = self._children.workers[action.nr]
+        failure = _not_in_time(f"Worker {action.nr} was not ready", action.limit)
+        self._children.worker_expired(action.nr, failure, action.kill_at)
+        send_signal(child.pid, startup.EXPIRE)
+
+    def abort_start(self, action: plan.AbortStart) -> None:
+        """Have a worker that starts and that nothing interrupts write where it is, and end."""
+        pid = self._children.workers[action.nr].pid
+        log.error("Worker %d (process %d) cannot be interrupted. Its stacks follow.", action.nr, pid)
+        self._tell(action.nr, signal.SIGABRT, Phase.QUITTING, action.kill_at)
+
     def kill(self, action: plan.Kill) -> None:
         """Kill a worker."""
         pid = self._children.workers[action.nr].pid
@@ -219,6 +250,11 @@ class Performer:
             channel.close()
         os.close(self._life_write)
         os.close(self._life_read)
+
+
+def _not_in_time(what: str, limit: float) -> Failure:
+    """Return what is known of a start that has taken too long and says nothing about it."""
+    return Failure("boot", f"{what} within {limit:g} s (startup_timeout).", hint=startup.HINT)
 
 
 def send_signal(pid: int, number: signal.Signals) -> None:

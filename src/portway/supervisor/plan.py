@@ -14,16 +14,18 @@ The rules, in the order of the code:
 5.  Missing workers of the current generation are forked from its mold, after a pause in a crash loop.
 6.  Workers that have reached a limit become outdated, a few at a time (portway.supervisor.recycling).
 7.  Workers beyond those wanted drain. Outdated ones drain as soon as they are not needed for full strength.
-8.  Whoever was told to end and overstays, or shows no sign of life, is killed.
+8.  Whoever does not become ready in time is interrupted, and then made to write where it is. Whoever was told
+    to end and overstays, or shows no sign of life, is killed.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from itertools import islice
+from math import inf
 
 from portway.supervisor import recycling
-from portway.supervisor.children import LIVE, Child, Children, Failure, Phase
+from portway.supervisor.children import LIVE, Child, Children, Failure, Mold, Phase
 from portway.supervisor.recycling import NO_LIMITS, Recycle, RecycleLimits
 
 #: How long children may take for a quick stop, and a mold for its end, before they are killed. Seconds.
@@ -48,7 +50,8 @@ class Wanted:
     workers: how many there shall be. trial_workers: how many once the generation on trial is promoted. slots:
     how many worker numbers there are. graceful_timeout: seconds that a draining worker has. silence: seconds
     without a sign of life after which a worker is killed. recycle: what workers may reach before they are
-    replaced.
+    replaced. startup, trial_startup: seconds that a mold has to load the application and a worker to become
+    ready, 0.0 for any time; of the generation that serves, and of the one on trial.
     """
 
     workers: int
@@ -58,6 +61,12 @@ class Wanted:
     silence: float
     stop: Stop = Stop.NO
     recycle: RecycleLimits = NO_LIMITS
+    startup: float = 0.0
+    trial_startup: float = 0.0
+
+    def startup_of(self, generation: int, candidate: int) -> float:
+        """Return the time that children of a generation have to start; candidate: the one on trial."""
+        return self.trial_startup if generation == candidate else self.startup
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +130,40 @@ class Abort:
 
 
 @dataclass(frozen=True, slots=True)
+class Expire:
+    """Interrupt a worker that was not ready within `limit` seconds; go on at `kill_at` if it has not ended."""
+
+    nr: int
+    limit: float
+    kill_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class ExpireMold:
+    """Interrupt a mold that has not loaded the application within `limit` seconds; as `Expire`."""
+
+    generation: int
+    limit: float
+    kill_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class AbortStart:
+    """Have a worker that could not be interrupted write where it is and end; kill it if it has not at `kill_at`."""
+
+    nr: int
+    kill_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class AbortMold:
+    """Have a mold that could not be interrupted write where it is and end; as `AbortStart`."""
+
+    generation: int
+    kill_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Kill:
     """Kill a worker that overstays."""
 
@@ -163,6 +206,10 @@ Action = (
     | Drain
     | Quit
     | Abort
+    | Expire
+    | ExpireMold
+    | AbortStart
+    | AbortMold
     | Kill
     | Promote
     | Drop
@@ -197,14 +244,17 @@ def next_deadline(children: Children, wanted: Wanted, now: float) -> float | Non
         times.append(mold.backoff.retry_at)
         if mold.kill_at is not None:
             times.append(mold.kill_at)
+        times.append(_start_ends(mold, children, wanted))
     for child in children.workers.values():
         if child.kill_at is not None:
             times.append(child.kill_at)
         if child.phase is Phase.ASKED:
             times.append(child.since + FORK_LIMIT)
+        elif child.phase is Phase.STARTING:
+            times.append(_start_ends(child, children, wanted))
         elif child.beat:
             times.append(child.beat + wanted.silence)
-    return min((time for time in times if time > now), default=None)
+    return min((time for time in times if now < time < inf), default=None)
 
 
 def _stop(children: Children, wanted: Wanted, now: float) -> list[Action]:
@@ -312,17 +362,25 @@ def _drain(children: Children, wanted: Wanted, now: float) -> list[Action]:
 def _overdue(children: Children, wanted: Wanted, now: float) -> list[Action]:
     actions: list[Action] = []
     for child in children.workers.values():
+        limit = wanted.startup_of(child.generation, children.candidate)
         if child.phase is Phase.KILLED:
             continue
         if child.kill_at is not None and now >= child.kill_at:
-            actions.append(Kill(child.nr))
+            starts = child.phase is Phase.STARTING
+            actions.append(AbortStart(child.nr, now + QUICK) if starts else Kill(child.nr))
+        elif now >= _start_ends(child, children, wanted):
+            actions.append(Expire(child.nr, limit, now + QUICK))
         elif child.beat and now - child.beat >= wanted.silence and child.phase is not Phase.QUITTING:
             actions.append(Abort(child.nr, now + QUICK, now - child.beat))
     for mold in children.molds.values():
         if mold.phase is Phase.KILLED:
             continue
+        limit = wanted.startup_of(mold.generation, children.candidate)
         if mold.kill_at is not None and now >= mold.kill_at:
-            actions.append(KillMold(mold.generation))
+            starts = mold.phase is Phase.STARTING
+            actions.append(AbortMold(mold.generation, now + QUICK) if starts else KillMold(mold.generation))
+        elif now >= _start_ends(mold, children, wanted):
+            actions.append(ExpireMold(mold.generation, limit, now + QUICK))
         elif _is_stuck(mold.generation, children.workers.values(), now):
             actions.append(KillMold(mold.generation, f"it did not fork a worker within {FORK_LIMIT:.0f} s"))
     return actions
@@ -331,6 +389,14 @@ def _overdue(children: Children, wanted: Wanted, now: float) -> list[Action]:
 def _drain_limit(wanted: Wanted, now: float) -> float:
     """Return when a draining worker is killed: it gives up by itself first, and says what it left."""
     return now + wanted.graceful_timeout + QUICK
+
+
+def _start_ends(child: Child | Mold, children: Children, wanted: Wanted) -> float:
+    """Return when a child that starts is to be interrupted; infinity where it is not."""
+    limit = wanted.startup_of(child.generation, children.candidate)
+    if not limit or child.phase is not Phase.STARTING or child.kill_at is not None:
+        return inf
+    return child.since + limit
 
 
 def _is_stuck(generation: int, workers: Iterable[Child], now: float) -> bool:

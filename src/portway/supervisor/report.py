@@ -13,11 +13,14 @@ import traceback
 from collections.abc import Iterator
 
 import portway
+from portway.supervisor import startup
 from portway.supervisor.children import Failure
+from portway.worker.not_ready import NotReady
 from portway.wsgi.loader import ApplicationLoadError
 
 _IMPORT_SYSTEM = os.path.dirname(os.path.abspath(importlib.__file__)) + os.sep
-_OWN = os.path.dirname(os.path.abspath(portway.__file__)) + os.sep
+# Compiled modules name the file that they were compiled from, by its path in the repository.
+_OWN = (os.path.dirname(os.path.abspath(portway.__file__)) + os.sep, os.path.join("src", "portway", ""))
 _LIBRARIES = tuple(
     {os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib", "purelib", "platlib")}
 )
@@ -43,6 +46,14 @@ def describe(error: BaseException, stage: str = "boot") -> Failure:
     """
     if isinstance(error, ReportedError):
         return error.failure
+    if isinstance(error, NotReady):
+        cause = error.__cause__
+        details = tuple(_chain(cause)) if cause is not None else ()
+        return Failure("boot", str(error), details, _hint_not_ready(cause))
+    expired = startup.find(error)
+    if expired is not None:
+        summary = f"The application could not be loaded in time: {expired}. It was here:"
+        return Failure("boot", summary, tuple(_frames(expired)), startup.HINT)
     if isinstance(error, ApplicationLoadError):
         cause = error.__cause__
         details = tuple(_chain(cause)) if cause is not None else ()
@@ -56,6 +67,12 @@ def compose(headline: str, failure: Failure) -> str:
     if failure.hint:
         lines.append(f"Hint: {failure.hint}")
     return "\n".join(lines)
+
+
+def _hint_not_ready(cause: BaseException | None) -> str:
+    if cause is None:
+        return ""
+    return startup.HINT if startup.find(cause) is not None else hint_for(cause)
 
 
 def hint_for(error: BaseException) -> str:
@@ -108,7 +125,7 @@ def _frames(error: BaseException) -> Iterator[str]:
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith(("<frozen ", _IMPORT_SYSTEM))
+        if not frame.filename.startswith(("<frozen ", _IMPORT_SYSTEM)) and frame.filename != startup.__file__
     ]
     if frames and not frames[-1].filename.startswith(_OWN):
         # The server's frames only lead to the application; if it was raised in one of them, they matter.

@@ -254,6 +254,8 @@ class Supervisor:
             silence=SILENCE,
             stop=self._stop,
             recycle=limits_of(self._settings()),
+            startup=self._settings().startup_timeout,
+            trial_startup=self._generations.get(self.children.candidate).settings.startup_timeout,
         )
 
     def _settings(self) -> Settings:

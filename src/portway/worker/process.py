@@ -36,6 +36,7 @@ from portway.worker.service import Service
 from portway.worker.site import Site
 from portway.worker.slow import SlowRequests
 from portway.worker.spec import WorkerSpec
+from portway.worker.warmup import warm_up
 from portway.wsgi.environ import EnvironBuilder
 from portway.wsgi.gateway import Gateway
 from portway.wsgi.proxy import TrustedPeers
@@ -111,7 +112,9 @@ class Worker:
         self._retired = False
 
     def run(self) -> int:
-        """Start the threads, serve, and return the exit code once the worker has been told to stop."""
+        """Warm up, start the threads, serve, and return the exit code once the worker has been told to stop."""
+        service, first = self._service, self._spec.listeners[0]
+        warm_up(self._spec.settings, service.environ, service.gateway, first.socket.getsockname())
         self._take_signals()
         loop = self._loop
         loop.watch(self._wake_read, self._on_wake)
