@@ -251,11 +251,11 @@ def test_gunicorns_settings_in_a_file(loaded: Callable[..., Loaded], tmp_path: P
 
 
 def test_a_warm_up_must_be_below_the_script_name(loaded: Callable[..., Loaded]) -> None:
-    script = ("--script-name", "/caf\xe9")
-    for good in ("/caf%C3%A9", "/caf%C3%A9/x?y", "http://a/caf%C3%A9/x"):
+    script = ("--script-name", "/app")
+    for good in ("/app", "/app?y", "/app/x?y", "/%61pp/", "http://a/app/x"):
         assert loaded(*script, "--warmup", good).settings.warmup == (good,)
-    for bad in ("/", "/x", "/caf%C3%A9s", "http://a/?/caf%C3%A9/"):
-        assert "is not below script_name, which is /caf\xe9; write it as clients do" in message(
+    for bad in ("/", "/x", "/apps", "http://a/?/app/"):
+        assert "is not below script_name, which is /app; write it as clients do" in message(
             loaded, *script, "--warmup", bad
         )
     assert loaded("--warmup", "/x").settings.warmup == ("/x",)
