@@ -155,17 +155,38 @@ def test_retiring_a_slot_that_nobody_took_changes_nothing(board):
     assert board.snapshot().totals == Totals(accepted=1)
 
 
+def serving(board, nr, free, now=10**12):
+    slot = started(board, nr)
+    slot.beat(now)
+    slot.set_state(WorkerState.READY)
+    slot.set_free_threads(free)
+    return slot
+
+
 def test_free_threads_elsewhere_counts_other_workers_only(board):
-    mine, other = started(board, 0), started(board, 6)
-    assert not mine.free_threads_elsewhere()
+    mine, other, third = serving(board, 0, 0), serving(board, 6, 0), serving(board, 3, 0)
+    assert mine.free_threads_elsewhere(10**12) == 0
     mine.set_free_threads(4)
-    assert not mine.free_threads_elsewhere()
-    assert other.free_threads_elsewhere()
+    assert mine.free_threads_elsewhere(10**12) == 0
+    assert other.free_threads_elsewhere(10**12) == 4
     other.set_free_threads(1)
-    assert mine.free_threads_elsewhere()
-    assert board.free_threads_elsewhere(0)
+    third.set_free_threads(2)
+    assert mine.free_threads_elsewhere(10**12) == 3
     board.retire(6)
-    assert not board.free_threads_elsewhere(0)
+    assert mine.free_threads_elsewhere(10**12) == 2
+
+
+@pytest.mark.parametrize("state", [WorkerState.STARTING, WorkerState.DRAINING])
+def test_free_threads_of_workers_that_do_not_accept_do_not_count(board, state):
+    mine = serving(board, 0, 0)
+    serving(board, 1, 2).set_state(state)
+    assert mine.free_threads_elsewhere(10**12) == 0
+
+
+def test_free_threads_of_a_worker_that_does_not_beat_do_not_count(board):
+    mine, _silent = serving(board, 0, 0), serving(board, 1, 2, now=10**12)
+    assert mine.free_threads_elsewhere(10**12 + 2_999_999_999) == 2
+    assert mine.free_threads_elsewhere(10**12 + 3_000_000_000) == 0
 
 
 def test_a_worker_that_lies_about_its_threads_cannot_make_a_reader_leave_the_slot(board):

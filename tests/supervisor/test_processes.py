@@ -44,14 +44,14 @@ def test_a_worker_holds_no_descriptor_that_is_not_its_business(supervise):
     descriptors = server.ask()["descriptors"].values()
     opened = [name for name in descriptors if not name.startswith("/dev/")]
     # Standard output and error are one pipe of this test's. Its own are the wake-up pipe, the life pipe's
-    # end, the inbox, the listener, the connection.
+    # end, the inbox, the listener, the connection, both ends of the pair on which workers pass connections.
     sockets = [name for name in opened if name.startswith("socket:")]
     pipes = {name for name in opened if name.startswith("pipe:")}
-    assert len(sockets) == 3
+    assert len(sockets) == 5
     assert len(pipes) == 3
     mold = os.listdir(f"/proc/{server.mold()}/fd")
-    # Three standard streams, the listener, the inbox, the channel, the life pipe's end.
-    assert len(mold) == 7
+    # Three standard streams, the listener, the inbox, the channel, the life pipe's end, the pair.
+    assert len(mold) == 9
     for name in ("0", "1", "2"):
         assert name in mold
 

@@ -37,6 +37,9 @@ _FOLDING = cython.declare(cython.Py_ssize_t, 1)
 _TOTALS = cython.declare(cython.Py_ssize_t, 8)
 _HEADER_WORDS = cython.declare(cython.Py_ssize_t, 64)
 
+# Nanoseconds without a beat after which a worker is not counted on; they beat at least once a second.
+_SILENT = cython.declare(cython.longlong, 3_000_000_000)
+
 # Words of a worker. From _ACCEPTED on they are counters, in the order of `Totals`.
 _PID = cython.declare(cython.Py_ssize_t, 0)
 _GENERATION = cython.declare(cython.Py_ssize_t, 1)
@@ -201,16 +204,26 @@ class WorkerSlot:
         """Count a request that the server itself refused: malformed, over a limit, out of time."""
         self.board[self.base + _REFUSED] += 1
 
-    def free_threads_elsewhere(self) -> bool:
-        """Tell whether another worker has an application thread with nothing to do. Any thread may ask."""
+    def free_threads_elsewhere(self, now: cython.longlong) -> int:
+        """Count the application threads of other workers that have nothing to do. Any thread may ask.
+
+        Workers that do not accept, or have not beaten for a while before `now`, do not count: what is left to them
+        would wait.
+        """
         end: cython.Py_ssize_t = cython.cast(cython.Py_ssize_t, self.board[_HIGH])
         nr: cython.Py_ssize_t
-        at: cython.Py_ssize_t = _HEADER_WORDS + _FREE_THREADS
+        at: cython.Py_ssize_t = _HEADER_WORDS
+        count: cython.longlong = 0
         for nr in range(end):
-            if nr != self.nr and self.board[at] > 0:
-                return True
+            if (
+                nr != self.nr
+                and self.board[at + _FREE_THREADS] > 0
+                and self.board[at + _STATE] == 2
+                and now - self.board[at + _HEARTBEAT] < _SILENT
+            ):
+                count += self.board[at + _FREE_THREADS]
             at += self.stride
-        return False
+        return count
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,10 +300,6 @@ class Scoreboard:
         if not 0 <= nr < self.workers:
             raise IndexError(f"worker {nr} of a scoreboard made for {self.workers}")
         return WorkerSlot(self._memory, nr, self._stride, self.threads)
-
-    def free_threads_elsewhere(self, nr: int) -> bool:
-        """Tell whether a worker other than nr has an application thread with nothing to do."""
-        return self.worker(nr).free_threads_elsewhere()
 
     def heartbeat(self, nr: int) -> int:
         """Return when worker nr beat last, in monotonic nanoseconds; 0 for never."""

@@ -26,6 +26,7 @@ from typing import Any
 from portway.files.mounts import Mount
 from portway.files.server import FileServer
 from portway.net.listeners import Listener
+from portway.net.relay import Relay
 from portway.observe.log import Logs
 from portway.observe.scoreboard import Scoreboard
 from portway.settings.application import LoadedTarget, load_target, prepare_process
@@ -55,7 +56,7 @@ class MoldSpec:
 
     supervisor: the process id of its parent. channel: its end of the path on which it is asked for workers.
     life_fd: reports end of file when the supervisor is gone. run_worker: None for
-    portway.worker.process.run_worker.
+    portway.worker.process.run_worker. relay: see portway.worker.spec.WorkerSpec.
     """
 
     settings: Settings
@@ -69,6 +70,7 @@ class MoldSpec:
     inbox: Inbox
     life_fd: int
     run_worker: RunWorker | None = None
+    relay: Relay | None = None
 
 
 class Mold:
@@ -271,6 +273,7 @@ class Mold:
             logs=spec.logs,
             life_fd=spec.life_fd,
             report=tell,
+            relay=spec.relay,
         )
         assert spec.run_worker is not None
         try:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
+from portway.net.relay import Relay
 from portway.observe.log import Logs
 from portway.observe.scoreboard import Scoreboard
 from portway.settings.target import Target
@@ -54,6 +55,7 @@ class Performer:
         self._close_own = close_own
         self._channels: dict[int, Channel] = {}
         self._life_read, self._life_write = os.pipe()
+        self._relay = Relay()
         #: The actions that are performed here, each with its method.
         self.methods: dict[type[Any], Callable[[Any], None]] = {
             plan.StartMold: self.start_mold,
@@ -103,6 +105,7 @@ class Performer:
             inbox=self._inbox,
             life_fd=self._life_read,
             run_worker=self._run_worker,
+            relay=self._relay,
         )
 
         def main() -> int:
@@ -250,6 +253,7 @@ class Performer:
             channel.close()
         os.close(self._life_write)
         os.close(self._life_read)
+        self._relay.close()
 
 
 def _not_in_time(what: str, limit: float) -> Failure:

@@ -6,8 +6,8 @@ The reasons, each of which ends by itself:
     socket that stays readable.
 2.  The worker has as many connections as it may have: until one is closed. Kept-alive connections that wait for
     nothing are closed to make room.
-3.  Every application thread is busy while another worker has a free one: a short pause, which leaves the connection to
-    that worker.
+3.  Every application thread is busy while another worker has a free one: a short pause, which leaves connections to
+    that worker. The kernel has woken this worker and no other for the one that is there, so that one is passed on.
 """
 
 import errno
@@ -67,6 +67,8 @@ class Acceptor:
         self._limit = limit
         self._leave_to_others = leave_to_others
         self._wake = wake
+        #: Passes a new connection to another worker; False if it cannot. None where there is no other worker.
+        self.give: Callable[[Site, socket.socket], bool] | None = None
         self._listening = False
         self._resume_at = 0.0
         self._full = False
@@ -128,7 +130,8 @@ class Acceptor:
         site = self.sites[fd]
         for taken in range(AT_ONCE):
             if self._leave_to_others():
-                self._pause(now + GATE_PAUSE)
+                self._pass_on(site, now)
+                self._pause(max(now + GATE_PAUSE, self._resume_at))
                 return
             if len(self._service.connections) >= self._limit:
                 if taken:
@@ -145,8 +148,17 @@ class Acceptor:
             if self._accept(site, now) is not TAKEN:
                 return
 
-    def _accept(self, site: Site, now: float) -> str:
-        """Take one connection: TAKEN, or EMPTY where none waits, or EXHAUSTED."""
+    def _pass_on(self, site: Site, now: float) -> None:
+        """Give the connections that wait to a worker that has a free thread; keep those that it cannot be given."""
+        if self.give is not None:
+            for _ in range(AT_ONCE):
+                if self._accept(site, now, self.give) is not TAKEN:
+                    return
+
+    def _accept(
+        self, site: Site, now: float, give: Callable[[Site, socket.socket], bool] | None = None
+    ) -> str:
+        """Take one connection, and keep it unless `give` does: TAKEN, or EMPTY where none waits, or EXHAUSTED."""
         while True:
             try:
                 sock, peer = site.sock.accept()
@@ -161,6 +173,9 @@ class Acceptor:
                 text = f"Cannot accept connections: {error.strerror}; %d are open. Raise LimitNOFILE or ulimit -n."
                 self._say("exhausted", now, text)
                 return EXHAUSTED
+            if give is not None and give(site, sock):
+                self._service.slot.add_accepted(1)
+                return TAKEN
             sock.setblocking(False)
             self._service.add(
                 Connection(self._service, site, sock, peer if isinstance(peer, tuple) else "", now)

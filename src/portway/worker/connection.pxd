@@ -13,7 +13,7 @@ cdef class Connection(Transport):
     cdef readonly RequestParser parser
     cdef readonly int phase
     cdef readonly bint half_closed
-    cdef readonly Py_ssize_t served
+    cdef public Py_ssize_t served
     cdef readonly Exchange exchange
     cdef object body
     cdef bint close_after

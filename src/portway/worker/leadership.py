@@ -21,6 +21,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 try:
@@ -221,6 +222,25 @@ class Leadership:
         finally:
             self._release()
         return True
+
+    def waiting_since(self, before: float, at_most: int) -> list[Any]:
+        """Return those in the queue, longest first, that became ready before a time; they stay in the queue."""
+        self._acquire()
+        found = [exchange for exchange in islice(self._queue, at_most) if exchange.ready < before]
+        self._release()
+        return found
+
+    def put_back(self, exchange: Any) -> None:
+        """Put a request that was withdrawn at the head of the queue, or give it to a thread that is idle by now."""
+        self._acquire()
+        if self._idle:
+            seat = self._idle.pop()
+            seat.give(exchange)
+            self._publish()
+            seat.wake()
+        else:
+            self._queue.appendleft(exchange)
+        self._release()
 
     # For threads.
 

@@ -20,6 +20,9 @@ cdef class Loop:
     cdef object _resumed
     cdef Exchange _called
     cdef double _next_sweep
+    cdef double _next_look
+    cdef object _passing
+    cdef bint _passing_paused
     cdef object _is_over
 
     cpdef object lead(self, Seat seat)

@@ -40,6 +40,8 @@ log = logging.getLogger("portway.error")
 EVENTS = cython.declare(cython.int, 64)
 # Seconds between two looks at the deadlines of all connections, where nothing needs more.
 SWEEP = cython.declare(cython.double, 0.25)
+# Seconds between two looks whether another worker has a thread for the requests that wait here.
+LOOK = cython.declare(cython.double, 0.005)
 # Seconds that the loop sleeps at most: a worker that is well beats at least this often.
 BEAT = cython.declare(cython.double, 1.0)
 # Requests that a thread answers in a row for one connection before others have their turn.
@@ -77,6 +79,11 @@ class Loop:
         # The request in whose call the leader is.
         self._called: Exchange | None = None
         self._next_sweep: float = 0.0
+        self._passing: Any = None
+        # Another worker is to take what was passed: this one does not look for a moment.
+        self._passing_paused: bool = False
+        # When the requests that wait are looked at next, whether another worker has a thread for them.
+        self._next_look: float = 0.0
         # Asked once in each round of a draining worker; True ends the loop.
         self._is_over: Any = None
         service.tell_time(clock())
@@ -100,11 +107,24 @@ class Loop:
         except BlockingIOError:
             pass  # It is full of wake-ups already.
 
+    def share(self, passing: Any) -> None:
+        """Give connections to other workers, and take theirs: portway.worker.passing.Passing."""
+        self._passing = passing
+        self.watch(passing.fd, self._on_passed)
+
+    def _on_passed(self, now: float) -> None:
+        self._passing_paused = not self._passing.on_event(now, self._resumed)
+
     def drain(self, is_over: Any) -> None:
         """Stop accepting and end kept-alive connections; `is_over(now)` is asked in each round. The leader."""
+        now: cython.double = clock()
+        if self._passing is not None:
+            self.unwatch(self._passing.fd)
+            self._passing.take(now, self._resumed)
+            self._passing = None
+            self._passing_paused = False
         self.service.draining = True
         self._is_over = is_over
-        now: cython.double = clock()
         self.acceptor.drain(now)
         for connection in list(self.service.connections.values()):
             exchange = connection.begin_drain(now)
@@ -166,6 +186,12 @@ class Loop:
         if self._resumed:
             return 0.0
         limit: cython.double = self.sweep if self.service.connections else BEAT
+        if (
+            self._passing is not None
+            and self.leadership.leader is self.leadership.standby
+            and self.leadership.queue_length()
+        ) or self._passing_paused:
+            limit = LOOK
         if self.service.accept_paused:
             pause: cython.double = self.acceptor.wait_at_most(clock())
             if pause < limit:
@@ -189,6 +215,13 @@ class Loop:
             self.service.overload.sweep(now)
             if self.slow is not None:
                 self.slow.look(now)
+        if now >= self._next_look and self._passing is not None:
+            self._next_look = now + LOOK
+            if self._passing_paused:
+                self._passing_paused = False
+                self._passing.resume()
+            if self.leadership.leader is self.leadership.standby:
+                self._passing.give_waiting(now)
         if self.service.accept_paused:
             self.acceptor.tick(now)
 

@@ -31,6 +31,7 @@ from portway.worker.leadership import Leadership, Seat
 from portway.worker.local import LocalAnswers
 from portway.worker.loop import Loop
 from portway.worker.overload import Overload
+from portway.worker.passing import Passing
 from portway.worker.request_deadline import RequestDeadline
 from portway.worker.service import Service
 from portway.worker.site import Site
@@ -101,6 +102,10 @@ class Worker:
         self._loop.acceptor = Acceptor(
             self._service, sites, settings.worker_connections, self._leave_to_others, self._loop.wake
         )
+        if spec.relay is not None:
+            passing = Passing(spec.relay, self._service, self._slot, sites)
+            self._loop.share(passing)
+            self._loop.acceptor.give = passing.give_new
         if spec.file_server is not None or settings.health_path:
             self._service.local = LocalAnswers(spec.file_server, settings.health_path, self._is_ready)
         if spec.logs.access is not None:
@@ -293,7 +298,7 @@ class Worker:
 
     def _leave_to_others(self) -> bool:
         """Tell whether a new connection is better off with another worker: no thread is free here, one is there."""
-        return self._leadership.free_threads() == 0 and self._slot.free_threads_elsewhere()
+        return self._leadership.free_threads() == 0 and self._slot.free_threads_elsewhere(monotonic_ns()) > 0
 
 
 def _nothing(_number: int, _frame: object) -> None:

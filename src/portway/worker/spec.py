@@ -6,6 +6,7 @@ from typing import Any
 
 from portway.files.server import FileServer
 from portway.net.listeners import Listener
+from portway.net.relay import Relay
 from portway.observe.log import Logs
 from portway.observe.scoreboard import Scoreboard
 from portway.settings.table import Settings
@@ -23,6 +24,7 @@ class WorkerSpec:
     logs: what the supervisor opened; the worker opens its files again on USR1.
     life_fd: a pipe's end that reports end of file when the supervisor is gone.
     report: tells the supervisor something, as a dict with a "type"; who says it is added.
+    relay: on which workers pass connections to each other; None where there is no other worker.
     """
 
     settings: Settings
@@ -36,3 +38,4 @@ class WorkerSpec:
     logs: Logs
     life_fd: int
     report: Callable[[dict[str, Any]], None]
+    relay: Relay | None = None
