@@ -166,7 +166,7 @@ def test_files_and_uploads_without_descriptors(start_worker, tmp_path, eventuall
         assert client.get("/before")[2] == b"GET /before"
     limit = worker.limit_descriptors(worker.highest_descriptor() + 1)
     # A body that needs a file of its own is refused; a small one does not.
-    body.send(upload(b"/echo", 2_000_000) + bytes(600_000))
+    body.send(upload(b"/echo", 6_000_000) + bytes(5_000_000))
     assert body.response()[0] == 503
     small.send(upload(b"/echo", 3) + b"abc")
     assert small.response()[2] == b"abc"

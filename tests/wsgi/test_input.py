@@ -2,12 +2,13 @@
 
 import io
 import os
+import tracemalloc
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portway.wsgi.input import EMPTY_INPUT, MEMORY, RequestBody
+from portway.wsgi.input import EMPTY_INPUT, MEMORY, SHARE, RequestBody, Room
 
 
 def body_of(*pieces, memory=16, directory=None):
@@ -99,6 +100,63 @@ def test_many_tiny_pieces_cost_little_more_than_the_body():
     assert not body.in_file
     assert body.open().read() == b"ab" * 50_000
     body.close()
+
+
+class TestRoom:
+    """Memory that bodies share."""
+
+    def test_a_longer_body_stays_in_memory_while_there_is_room_and_gives_it_back(self):
+        room = Room(1000)
+        first, second = (RequestBody(memory=100, room=room) for _ in range(2))
+        for body in (first, second):
+            body.write(b"a" * 90)
+            assert room.left == 1000 if body is first else 400
+            body.write(b"b" * 610)
+            body.finish()
+        assert not first.in_file
+        assert second.in_file
+        assert first.open().read() == second.open().read() == b"a" * 90 + b"b" * 610
+        assert room.left == 400
+        first.close()
+        first.close()
+        assert room.left == 1000
+        second.close()
+        assert room.left == 1000
+
+    def test_a_body_that_moves_to_a_file_gives_back_what_it_had(self):
+        room = Room(500)
+        body = RequestBody(memory=100, room=room)
+        for count in (100, 300, 300):
+            body.write(b"x" * count)
+        assert body.in_file
+        assert room.left == 500
+        body.finish()
+        assert body.open().read() == b"x" * 700
+        body.close()
+
+    def test_one_body_has_no_more_than_its_share(self):
+        room = Room(10 * SHARE)
+        body = RequestBody(memory=100, room=room)
+        body.write(b"x" * (SHARE + 100))
+        assert not body.in_file
+        body.write(b"x")
+        assert body.in_file
+        body.close()
+        assert room.left == 10 * SHARE
+
+
+def test_a_body_of_tiny_pieces_is_not_as_many_objects():
+    tracemalloc.start()
+    try:
+        body = RequestBody(memory=200_000)
+        for _ in range(200_000):
+            body.write(b"a")
+        assert tracemalloc.get_traced_memory()[0] < 600_000
+        body.finish()
+        assert body.open().read() == b"a" * 200_000
+        body.close()
+    finally:
+        tracemalloc.stop()
 
 
 def test_the_file_has_no_name_and_is_where_it_was_asked_for(tmp_path):

@@ -165,6 +165,15 @@ class Outbox:
             total += sent
         return total
 
+    def room(self) -> int:
+        """Return how many bytes more would be kept in memory."""
+        return self._memory - self._in_memory
+
+    def wait_empty(self, seconds: float) -> bool:
+        """Block the application's thread until everything was sent; False if it was not in that time."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self.closed or self.size == 0, seconds)
+
     def wait_below(self) -> bool:
         """Block the application's thread until the outbox is at its low-water mark; False if it is closed."""
         with self._changed:

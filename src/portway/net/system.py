@@ -81,6 +81,13 @@ def transmit(sock: socket.socket, fd: cython.int, data: bytes) -> cython.Py_ssiz
         return -1
 
 
+def wait_writable(fd: int, milliseconds: int) -> bool:
+    """Wait until a socket takes data or is broken; return False if it does not in that time. Any thread."""
+    poll = select.poll()
+    poll.register(fd, select.POLLOUT)
+    return bool(poll.poll(milliseconds))
+
+
 @cython.final
 @cython.cclass
 class Poller:

@@ -27,7 +27,6 @@ cdef class Connection(Transport):
     cdef object _on_event_while_busy(self, int events, double now)
     cdef object _on_writable(self, double now)
     cdef object _on_linger(self)
-    cdef bint _takes_more(self, double now)
     cdef object _begin(self, Request request, double now)
     cdef object _finish(self, bint keep_alive, double now)
     cdef object _settle(self, double now)

@@ -222,16 +222,6 @@ class Connection(Transport):
             self.close(phase == WRITE)
         return None
 
-    @cython.cfunc
-    def _takes_more(self, now: cython.double) -> cython.bint:
-        """Tell whether the client has taken something of its response, and has been given more time for that.
-
-        The kernel says that a socket is writable when a third of its buffer is free. That may be more than a slow
-        client takes within the deadline, although it reads all the time.
-        """
-        outbox: Any = self.outbox
-        return outbox is not None and outbox.size != 0 and self._flush_outbox(now) and self.deadline > now
-
     def begin_drain(self, now: cython.double) -> Any:
         """Give a connection that waits for a request a moment for it, whose response will say close. The leader.
 
@@ -307,7 +297,7 @@ class Connection(Transport):
         exchange.prepare(self, request, now)
         self.exchange = exchange
         if has_body:
-            self.body = RequestBody(service.body_memory, service.body_directory)
+            self.body = RequestBody(service.body_memory, service.body_directory, service.body_room)
             if request.expect_continue and not self.parser.has_buffered():
                 self.transmit(CONTINUE)
         return exchange

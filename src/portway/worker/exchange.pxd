@@ -24,6 +24,7 @@ cdef class Exchange(Sink):
     cdef bint overdue
     cdef readonly object expiry
     cdef readonly Seat seat
+    cdef double patience
 
     cdef object prepare(self, object connection, Request request, double now)
     cpdef object run(self, Seat seat, ThreadSlot slot)
@@ -38,4 +39,6 @@ cdef class Exchange(Sink):
     cpdef object break_off(self, ThreadSlot slot)
     cdef object _begin(self)
     cdef object _wait_for_client(self)
+    cdef object _keep_pace(self, bytes data)
+    cdef bint _wait_a_moment(self)
     cdef object _log_access(self, Response response, dict environ)

@@ -17,6 +17,7 @@ except ModuleNotFoundError:
 
 from portway.http.errors import RemoteProtocolError
 from portway.http.response import error_page
+from portway.net.system import wait_writable
 from portway.observe.access import AccessRecord
 from portway.worker.expiry import Expiry
 from portway.worker.stacks import stack_of
@@ -43,6 +44,15 @@ log = logging.getLogger("portway.error")
 RETRY_AFTER = [("Retry-After", "1")]
 # Seconds after which RequestTimeout is tried again in a thread that could not be interrupted.
 AGAIN = cython.declare(cython.double, 0.01)
+
+
+# Bytes of a piece that is sent, or a rest that is left to the leader, without a further thought.
+LARGE = cython.declare(cython.Py_ssize_t, 262144)
+# Seconds that a thread waits for a client that reads fast: at once where others wait for the thread and where none
+# does, and in one response.
+MOMENT = cython.declare(cython.double, 0.005)
+LONG_MOMENT = cython.declare(cython.double, 0.05)
+PATIENCE = cython.declare(cython.double, 0.25)
 
 
 def is_compiled() -> bool:
@@ -78,6 +88,7 @@ class Exchange(Sink):
         self.guarded: bool = False
         self.overdue: bool = False
         self.expiry: Any = None
+        self.patience: float = PATIENCE
         self.seat: Any = None
 
     def run(self, seat: Seat, slot: ThreadSlot) -> Any:
@@ -191,7 +202,13 @@ class Exchange(Sink):
                 self._begin()
             if connection.gone:
                 raise ClientDisconnected
-            connection.transmit(data)
+            if len(data) <= LARGE and (connection.outbox is None or connection.outbox.size == 0):
+                connection.transmit(data)
+                return
+            if self.patience > 0.0 and connection.batch is None:
+                self._keep_pace(data)
+            else:
+                connection.transmit(data)
             if connection.outbox is not None and connection.outbox.is_high():
                 self._wait_for_client()
         finally:
@@ -228,6 +245,51 @@ class Exchange(Sink):
             self.connection.release()
         if expired:
             raise ClientDisconnected
+
+    @cython.cfunc
+    def _keep_pace(self, data: bytes) -> Any:
+        """Send, and rather wait for a client that reads fast than put its response on disk.
+
+        What a client leaves for a moment goes into the outbox, and from then on all of its response: it is slow, and
+        this thread is for others.
+        """
+        connection = self.connection
+        rest: Any = data
+        while True:
+            outbox: Any = connection.outbox
+            if outbox is None or outbox.size == 0:
+                rest = connection.transmit_at_once(rest)
+                if rest is None:
+                    return
+                if len(rest) <= LARGE:
+                    # A copy: a small rest is not to hold a large piece.
+                    rest = bytes(rest)
+                    break
+            elif len(rest) <= outbox.room():
+                break
+            if not self._wait_a_moment():
+                break
+        connection.put(rest)
+
+    @cython.cfunc
+    def _wait_a_moment(self) -> cython.bint:
+        """Wait until the socket, or what waits for it, has room; False if that takes too long. Others lead on."""
+        connection = self.connection
+        leadership = connection.service.leadership
+        leadership.hand_over(self.seat)
+        moment: cython.double = MOMENT if leadership.queue_length() else LONG_MOMENT
+        began: cython.double = clock()
+        outbox: Any = connection.outbox
+        if outbox is not None and outbox.size:
+            has_room: cython.bint = outbox.wait_empty(moment)
+        else:
+            has_room = wait_writable(connection.fd, int(moment * 1000))
+        if connection.gone:
+            raise ClientDisconnected
+        self.patience -= clock() - began
+        if not has_room:
+            self.patience = 0.0
+        return self.patience > 0.0
 
     @cython.cfunc
     def _wait_for_client(self) -> Any:

@@ -26,6 +26,7 @@ from portway.net.system import Poller
 from portway.observe.access import AccessLog
 from portway.observe.scoreboard import WorkerState
 from portway.worker.acceptor import Acceptor, prepare_listening_socket
+from portway.worker.allocator import keep_freed_memory
 from portway.worker.deadlines import Deadlines
 from portway.worker.leadership import Leadership, Seat
 from portway.worker.local import LocalAnswers
@@ -52,6 +53,7 @@ BOOT_ERROR = 3
 
 def run_worker(spec: WorkerSpec) -> int:
     """Serve until told to stop; return the exit code. Called in the main thread of the worker's own process."""
+    keep_freed_memory()
     return Worker(spec).run()
 
 

@@ -23,6 +23,7 @@ cdef class Service:
     cdef readonly bytes date
     cdef readonly object body_memory
     cdef readonly object body_directory
+    cdef readonly object body_room
     cdef public object local
     cdef public object access_log
     cdef public object overload

@@ -12,6 +12,7 @@ except ModuleNotFoundError:
     from portway import _cython as cython
 
 from portway.http.date import format_date
+from portway.wsgi.input import Room
 
 if cython.compiled:
     from cython.cimports.portway.worker.leadership import Leadership
@@ -38,9 +39,9 @@ class Service:
     application_timeout are two of the deadlines, in seconds. slot: the worker's place in the scoreboard.
     trusted: portway.wsgi.proxy.TrustedPeers.
     server, date: the values of the Server field, b"" for none, and of the Date field of this second.
-    body_memory, body_directory: see portway.wsgi.input.RequestBody. local: portway.worker.local.LocalAnswers, or None
-    where nothing is answered here. access_log: portway.observe.access.AccessLog, or None. overload:
-    portway.worker.overload.Overload.
+    body_memory, body_directory, body_room: see portway.wsgi.input.RequestBody.
+    local: portway.worker.local.LocalAnswers, or None where nothing is answered here.
+    access_log: portway.observe.access.AccessLog, or None. overload: portway.worker.overload.Overload.
     accept_paused: the acceptor does not accept at the moment, and its clock has to be asked.
     draining: the worker has been told to stop, and no response keeps its connection alive. on_room: a function that is
     called once when the next connection is closed; set where the worker waits for that. retire: asks, with a reason,
@@ -76,6 +77,7 @@ class Service:
         self.date = b""
         self.body_memory = body_memory
         self.body_directory = body_directory
+        self.body_room = Room()
         self.local: Any = None
         self.access_log: Any = None
         self.overload: Any = None

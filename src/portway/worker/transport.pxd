@@ -17,6 +17,8 @@ cdef class Transport:
     cdef Py_ssize_t batch_size
 
     cpdef object transmit(self, bytes data)
+    cpdef object transmit_at_once(self, object data)
+    cpdef object put(self, object data)
     cpdef object end_gathering(self)
     cdef bint _gather(self, bytes data)
     cpdef object transmit_file(self, int fd, object offset, object count)
@@ -25,5 +27,6 @@ cdef class Transport:
     cdef object _send_batch(self)
     cdef bint _flush_batch(self)
     cdef bint _flush_outbox(self, double now)
+    cdef bint _takes_more(self, double now)
     cdef object _listen_for(self, int interest)
     cdef object _lost(self)

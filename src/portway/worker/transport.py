@@ -72,6 +72,33 @@ class Transport:
             return self._send(data)
         return None
 
+    def transmit_at_once(self, data: Any) -> Any:
+        """Send what the socket takes, and return the rest as a memoryview, or None. The owner; nothing may be waiting.
+
+        Raises ClientDisconnected.
+        """
+        try:
+            sent: cython.Py_ssize_t = self.sock.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self.gone = True
+            raise ClientDisconnected from None
+        return memoryview(data)[sent:] if sent < len(data) else None
+
+    def put(self, data: Any) -> Any:
+        """Put bytes into the outbox, for the leader to send. The owner. Raises ClientDisconnected."""
+        if self.outbox is None:
+            self.outbox = Outbox()
+        try:
+            self.outbox.put(data)
+        except OSError as error:
+            log.error("Could not keep a response for a slow client: %s. Its connection is closed.", error)
+            self.gone = True
+            raise ClientDisconnected from None
+        self._await_writable()
+        return None
+
     def transmit_file(self, fd: cython.int, offset: Any, count: Any) -> Any:
         """Send `count` bytes of a file from `offset`; the descriptor becomes the transport's own. The owner."""
         try:
@@ -131,16 +158,7 @@ class Transport:
                 return None
             if sent > 0:
                 rest = memoryview(data)[sent:]
-        if self.outbox is None:
-            self.outbox = Outbox()
-        try:
-            self.outbox.put(rest)
-        except OSError as error:
-            log.error("Could not keep a response for a slow client: %s. Its connection is closed.", error)
-            self.gone = True
-            raise ClientDisconnected from None
-        self._await_writable()
-        return None
+        return self.put(rest)
 
     @cython.cfunc
     def _await_writable(self) -> Any:
@@ -190,6 +208,16 @@ class Transport:
             deadlines = self.service.deadlines
             self.deadline = min(now + deadlines.write, self.deadline + sent / deadlines.minimum_rate)
         return True
+
+    @cython.cfunc
+    def _takes_more(self, now: cython.double) -> cython.bint:
+        """Tell whether the client has taken something of its response, and has been given more time for that.
+
+        The kernel says that a socket is writable when a third of its buffer is free. That may be more than a slow
+        client takes within the deadline, although it reads all the time.
+        """
+        outbox: Any = self.outbox
+        return outbox is not None and outbox.size != 0 and self._flush_outbox(now) and self.deadline > now
 
     @cython.cfunc
     def _listen_for(self, interest: cython.int) -> Any:
