@@ -268,7 +268,9 @@ def test_clients_that_leave_their_streams_end_them(start_worker, tmp_path, event
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_a_call_beyond_the_timeout_is_answered_504_with_its_stack_in_the_log(start_worker, tmp_path, threads):
+def test_a_call_beyond_the_timeout_is_answered_504_with_its_stack_in_the_log(
+    start_worker, tmp_path, eventually, threads
+):
     worker = start_worker("applications:routes", "--threads", str(threads), "--timeout", "1", *HEALTH)
     release = tmp_path / "release"
     stuck = worker.client()
@@ -279,8 +281,9 @@ def test_a_call_beyond_the_timeout_is_answered_504_with_its_stack_in_the_log(sta
     assert status == 504
     assert fields["connection"] == "close"
     assert stuck.is_closed()
+    # The client comes first.
+    eventually(lambda: "in wait_for_file" in worker.log)
     assert re.search(r"GET /block took longer than the timeout of 1 s", worker.log)
-    assert "in wait_for_file" in worker.log
     assert worker.client().get("/-/live")[0] == 200
     release.touch()
     # The thread has come back, and its late answer reached nobody.
