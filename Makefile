@@ -154,13 +154,13 @@ bench: bench-setup ## measure Portway beside other servers: half an hour or more
 bench-costs: bench-setup ## measure what Portway's costs grow with (BENCH_ARGS=)
 	@$(BENCH_VENV)/bin/python -m benchmarks costs $(BENCH_ARGS)
 
-dist: $(VENV)/.check ## build the source distribution and a wheel into dist/
+dist: $(BIN)/python ## build the source distribution and a wheel into dist/
 	@$(PIP) install build
 	@rm -rf dist
 	@$(BUILD_ENV) $(BIN)/python -m build --outdir dist .
 
 clean: ## remove everything that was built or installed here
-	rm -rf .venv .venv-* build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find src markup tests -name __pycache__ -type d -prune -exec rm -rf {} +
 	find src -name '*.so' -delete
 	rm -rf src/*.egg-info

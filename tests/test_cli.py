@@ -221,7 +221,10 @@ def test_an_error_of_the_applications_is_shown_with_its_place(
 ) -> None:
     (tmp_path / "broken.py").write_text("\n1 / 0\n")
     done = command("--check-config", "broken")
+    assert done.stderr.startswith("portway: Importing 'broken' raised ZeroDivisionError")
     assert 'broken.py", line 2' in done.stderr
+    # The way there, through the server and the import system, is nobody's business.
+    assert done.stderr.count("File ") == 1
 
 
 def test_a_check_of_a_django_project(

@@ -9,7 +9,6 @@ import logging
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Mapping, Sequence
 
 from portway.settings.arguments import build_parser
@@ -74,15 +73,14 @@ def _load_again(settings: Settings) -> Settings:
 def _check(settings: Settings, target: Target) -> int:
     """Load the application as a worker would; return 0, or 1 with the reason on standard error."""
     from portway.settings.application import load_target, prepare_process
+    from portway.supervisor.report import compose, describe
     from portway.wsgi.loader import ApplicationLoadError
 
     prepare_process(settings, target)
     try:
         found = load_target(settings, target)
     except ApplicationLoadError as error:
-        if error.__cause__ is not None:
-            traceback.print_exception(error.__cause__)
-        print(f"portway: {error}", file=sys.stderr)
+        print(compose("portway:", describe(error)), file=sys.stderr)
         return 1
     for warning in (*found.warnings, *found.notes):
         print(f"portway: warning: {warning}", file=sys.stderr)

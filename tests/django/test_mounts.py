@@ -19,7 +19,7 @@ assert not mounts.is_configured()
 settings.configure(**given["settings"])
 assert mounts.is_configured()
 found = mounts.project_mounts(given["script_name"], given["root"])
-print(json.dumps([found.mounts, found.skipped, found.warnings]))
+print(json.dumps([found.mounts, found.skipped, [*found.missing.values(), *found.warnings]]))
 """
 
 

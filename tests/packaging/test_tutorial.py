@@ -76,8 +76,10 @@ class Reader:
             self._seen.clear()
             self.expect_in_log(told)
         else:
-            fails = any(line.startswith("portway: ") for line in told)
-            printed = self._run(command, 1 if fails else 0)
+            # A check that finds something, and a reload that is refused.
+            statuses = {"portway": 1, "portwayctl": 4}
+            complains = {line.partition(": ")[0] for line in told}
+            printed = self._run(command, next((statuses[one] for one in complains & statuses.keys()), 0))
             assert self._is_in(told, printed), printed
 
     def write(self, lines: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -116,6 +117,18 @@ def test_a_named_application_of_a_project_has_its_files_too(
     found = loaded("--chdir", "site", "mysite.wsgi:application", **environ)
     assert [url for url, _, _ in found["mounts"]] == ["/static/", "/media/"]
     assert found["cwd"] == str(tmp_path / "site")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "warned"), [([], True), (["--no-static"], False), (["--media", "/media/=."], False)]
+)
+def test_a_media_folder_that_is_not_there_matters_where_it_is_served(
+    loaded: Callable[..., dict[str, Any]], tmp_path: Path, arguments: list[str], warned: bool
+) -> None:
+    put(tmp_path, PROJECT)
+    shutil.rmtree(tmp_path / "media")
+    warnings = loaded(*arguments)["warnings"]
+    assert [("does not exist yet" in warning) for warning in warnings] == [True] * warned
 
 
 def test_mounts_of_the_settings_come_first(loaded: Callable[..., dict[str, Any]], tmp_path: Path) -> None:

@@ -23,12 +23,13 @@ class ProjectMounts:
     """What a project's settings say about files.
 
     mounts: (URL path with a slash at both ends, absolute folder, "static" or "media"), the most specific path
-    first. skipped: a sentence for each of the two that is not served, and what to do. warnings: sentences for
-    the operator.
+    first. skipped: a sentence for each of the two that is not served, and what to do. missing: of a URL whose
+    folder is not there yet, what that means. warnings: sentences for the operator.
     """
 
     mounts: list[tuple[str, str, str]] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    missing: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
 
@@ -81,6 +82,7 @@ def project_mounts(script_name: str = "", project_root: str = "") -> ProjectMoun
             f"MEDIA_URL and STATIC_URL are both {media[0]}: media files are not served by Portway."
         )
         media = None
+        found.missing.clear()
     for mount, kind in ((static, "static"), (media, "media")):
         if mount:
             found.mounts.append((*mount, kind))
@@ -134,7 +136,7 @@ def _media(settings: Any, found: ProjectMounts, project_root: str) -> tuple[str,
         return None
     if not os.path.isdir(root):
         # The first upload makes it; files are looked for when they are asked for.
-        found.warnings.append(f"MEDIA_ROOT {root} does not exist yet; {url} answers 404 until it does.")
+        found.missing[url] = f"MEDIA_ROOT {root} does not exist yet; {url} answers 404 until it does."
     return url, root
 
 

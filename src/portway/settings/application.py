@@ -87,6 +87,7 @@ def load_target(settings: Settings, target: Target) -> LoadedTarget:
         if settings.auto_static:
             taken = {url for url, _, _ in mounts}
             mounts.extend(mount for mount in found.mounts if mount[0] not in taken)
+            warnings.extend(why for url, why in found.missing.items() if url not in taken)
             if not settings.static:
                 notes.extend(found.skipped)
     return LoadedTarget(application, spec, tuple(mounts), tuple(notes), tuple(warnings), django)
