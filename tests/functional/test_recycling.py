@@ -84,6 +84,45 @@ def test_a_worker_that_has_grown_is_replaced(serve, project, load):
     assert re.fullmatch(r"takes 1\d\d\.\d MiB of memory \(max_rss 96m\)", found[3])
 
 
+HANGS = COUNTED.replace(
+    '    if environ["PATH_INFO"] == "/pid":',
+    """    if environ["PATH_INFO"] == "/hang":
+        import time
+        time.sleep(1000)
+    if environ["PATH_INFO"] == "/pid":""",
+)
+
+
+def test_workers_whose_threads_hang_are_replaced_at_once(serve, project, load):
+    """Each of the two has lost its only thread. The second does not wait until the first has given up draining."""
+    flags = ["--workers", 2, "--threads", 1, "--timeout", 1, "--graceful-timeout", 20]
+    server = serve("app", *flags, cwd=project(HANGS.replace("{version}", "1")))
+    hung = {}
+    while len(hung) < 2:
+        client = server.connect()
+        process = server.get("/pid", client=client).text
+        if process in hung:
+            client.close()
+        else:
+            hung[process] = client
+    for client in hung.values():
+        client.sendall(b"GET /hang HTTP/1.1\r\nHost: a\r\n\r\n")
+    for client in hung.values():
+        assert client.recv(100).startswith(b"HTTP/1.1 504 ")
+        client.close()
+    server.wait_for_log(REPLACED, 2)
+    done = replacements(server)
+    assert {str(process) for process, _, _ in done} == set(hung)
+    for process, reason, _ in done:
+        assert re.fullmatch(r"asks for it \(GET /hang took longer than its time .*\)", reason)
+        # It drains, and its thread still hangs.
+        os.kill(process, 0)
+    with load(server, clients=4) as clients:
+        clients.wait_for(50)
+    assert not clients.failures
+    server.send(signal.SIGINT)
+
+
 def test_recycled_workers_do_not_see_code_that_is_broken_on_disk(serve, project, load):
     folder = project(counted(1))
     server = serve("app", "--workers", 2, "--max-requests", 100, cwd=folder)

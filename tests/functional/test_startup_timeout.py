@@ -47,6 +47,26 @@ def test_what_cannot_be_interrupted_writes_its_stacks_and_ends(serve, project):
     )
 
 
+#: Cannot be forked because of its thread, so another process imports it again; that import hangs.
+HANGS_THE_SECOND_TIME = """
+import os, threading, time
+
+try:
+    os.mkdir("imported")
+except FileExistsError:
+    time.sleep(1000)
+threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
+"""
+
+
+def test_the_time_of_a_mold_that_takes_over_is_bounded_too(serve, project):
+    server = serve("app", "--startup-timeout", 3, cwd=project(HANGS_THE_SECOND_TIME + SERVES), ready=False)
+    assert server.wait() == 3
+    assert "The application cannot be forked after its import" in server.log
+    assert 'app.py", line 7, in <module>' in server.log
+    assert "startup_timeout (3 s)" in server.log
+
+
 @pytest.mark.parametrize("source", [SLEEPS, COMPUTES], ids=["sleeps", "computes"])
 def test_at_a_reload_the_old_generation_keeps_serving(serve, project, load, source):
     folder = project(SERVES)
