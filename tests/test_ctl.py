@@ -1,7 +1,11 @@
-"""The `portwayctl` command: the signal of each command, and what is said when nobody gets it."""
+"""The `portwayctl` command without a control socket: the signal of each command, and what is said when nobody
+gets it. tests/functional/test_control.py has it with a server that has a socket.
+"""
 
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -130,7 +134,18 @@ def test_a_server_of_another_user(
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["stop"], ["--pid", "4711"], ["--pid", "4711", "dance"], ["--frob"]]
+    "arguments",
+    [
+        [],
+        ["stop"],
+        ["--pid", "4711"],
+        ["--pid", "4711", "dance"],
+        ["--frob"],
+        ["--pid", "4711", "--socket", "x", "status"],
+        ["--pid", "4711", "--timeout", "-1", "reload"],
+        ["--pid", "4711", "--timeout", "nan", "reload"],
+        ["--pid", "4711", "--timeout", "x", "reload"],
+    ],
 )
 def test_a_wrong_command_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert ctl.main(arguments) == 2
@@ -153,3 +168,54 @@ def test_commands_send_signals_that_the_supervisor_knows() -> None:
         signal.SIGTTIN,
         signal.SIGTTOU,
     }
+
+
+def test_a_socket_of_another_server_is_not_used(
+    server: subprocess.Popen[str], pid_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The pid file names one process, the socket beside it is another's: the file has the last word."""
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(pid_file.with_suffix(".ctl")))
+        other.listen()
+        assert ctl.main(["--pid", str(pid_file), "status"]) == 0
+    assert capsys.readouterr().out == f"running, process {server.pid}\n"
+    # And what a killed one has left behind is nobody's.
+    assert ctl.main(["--pid", str(pid_file), "status"]) == 0
+    assert capsys.readouterr().out == f"running, process {server.pid}\n"
+
+
+def test_without_a_socket_the_outcome_of_a_reload_is_not_known(
+    server: subprocess.Popen[str], pid_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ctl.main(["--pid", str(pid_file), "reload"]) == 0
+    assert "only the log tells the outcome" in capsys.readouterr().err
+    assert ctl.main(["--pid", str(pid_file), "reload", "--no-wait"]) == 0
+    assert capsys.readouterr().err == ""
+    assert ctl.main(["--pid", str(pid_file), "workers"]) == 1
+    assert "no control socket that can be found" in capsys.readouterr().err
+
+
+def test_the_status_in_json(
+    server: subprocess.Popen[str], pid_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ctl.main(["--pid", str(pid_file), "--json", "status"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"pid": server.pid}
+
+
+def test_the_first_process_of_a_container(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """There the server may be process 1, and its pid file says so."""
+    sent = []
+    monkeypatch.setattr(os, "kill", lambda pid, number: sent.append((pid, number)))
+    (tmp_path / "x.pid").write_text("1\n")
+    assert ctl.main(["--pid", str(tmp_path / "x.pid"), "stop"]) == 0
+    assert sent == [(1, signal.SIGTERM)]
+
+
+def test_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(pid: int, number: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "kill", interrupt)
+    assert ctl.main(["--pid", "4711", "status"]) == 130
