@@ -167,7 +167,12 @@ def test_every_atom_is_told(tables: Tables) -> None:
     letters = [atom for atom in told if not atom.startswith("{")]
     assert len(told) == len(set(told))
     assert set(letters) == set(access._ATOMS)
-    assert sorted(atom for atom in told if atom.startswith("{")) == ["{x}e", "{x}i", "{x}o"]
+    assert sorted(atom for atom in told if atom.startswith("{")) == [
+        *(f"{{{name}}}x" for name in access._MEASURED),
+        "{x}e",
+        "{x}i",
+        "{x}o",
+    ]
     for atom in told:
         access.check_format(f"%({atom})s")
 

@@ -30,6 +30,7 @@ def record(**changed: Any) -> AccessRecord:
         "environ": {"REMOTE_ADDR": "192.0.2.7", "wsgi.url_scheme": "https", "app.user": 42},
         "started": STARTED,
         "duration": 1.234567,
+        "queued": 0.25,
     }
     return AccessRecord(**{**values, **changed})
 
@@ -252,3 +253,14 @@ def test_it_takes_whatever_has_the_attributes() -> None:
 
     write: Callable[[str], None] = lambda text: None  # noqa: E731
     assert AccessLog('%(h)s "%(r)s" %(s)s %(b)s', write).line(Exchange()) == '::1 "PUT /x HTTP/1.0" 201 0'
+
+
+def test_the_time_in_the_queue() -> None:
+    assert line("%({queue}x)s") == "0.250000"
+    assert line('"%({queue}x)10s"', queued=1.5) == '"  1.500000"'
+
+
+@pytest.mark.parametrize("wrong", ["%({queue}x)d", "%({nothing}x)s", "%({queue}y)s"])
+def test_what_was_not_measured_is_refused(wrong: str) -> None:
+    with pytest.raises(ValueError, match=r"is (no atom|not allowed)"):
+        check_format(wrong)

@@ -221,6 +221,15 @@ class HeadReader:
             self._room -= end + 2 - self.position
             self.position = end + 2
 
+    def request_so_far(self) -> Any:
+        """Return a Request of the line and the fields of a head that is not complete; None before its line was read.
+
+        For the log, when the head was refused: it may lack what was wrong with it, and says nothing of a body.
+        """
+        if not self.begun:
+            return None
+        return Request(self._method, self._target, self._path, self._query, self._minor, self._fields)
+
     @cython.cfunc
     @cython.inline
     def _line(

@@ -130,6 +130,10 @@ class RequestParser:
             self._data = b""
             self._at = 0
 
+    def request_so_far(self) -> Request | None:
+        """What is known of a head that is not complete, or was refused; None before its request line was read."""
+        return self._head.request_so_far()
+
     def has_buffered(self) -> bool:
         """Whether there are bytes that were received and not consumed."""
         return self._at < len(self._data)

@@ -18,7 +18,7 @@ Atoms, each written `%(name)s`:
     m     method                                    {x}i  field x of the request
     U     path as it was sent, without the query    {x}o  field x of the response
     q     query                                     {x}e  variable x of environ
-    H     protocol
+    H     protocol                                  {queue}x  seconds in the queue, as 0.000000
 
 `log` may be called by several threads at once and never raises; `write` must not either
 (portway.observe.log's does not). The format knows no clock: the record brings its times.
@@ -38,7 +38,7 @@ DEFAULT_FORMAT = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
 _CONVERSION = re.compile(
     r"%(?:%|\((?P<name>[^()]*)\)(?P<form>[-+ 0#]*[0-9]*(?:\.[0-9]+)?)(?P<type>[a-zA-Z]))"
 )
-_IN_BRACES = re.compile(r"\{([^{}]+)\}([ioe])")
+_IN_BRACES = re.compile(r"\{([^{}]+)\}([ioex])")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -58,6 +58,7 @@ class Record(Protocol):
     environ: Mapping[str, Any] | None
     started: float
     duration: float
+    queued: float
 
 
 class AccessRecord:
@@ -66,7 +67,8 @@ class AccessRecord:
     method, target, path, query: as in portway.http.request.Request; "" where no request line could be read.
     status: the code. body_bytes: bytes of the body that were sent. remote_addr: "" for a Unix socket.
     fields: the request's, names in lower case. response_fields: the application's, names in any case.
-    environ: None where the application was not called. started: seconds since the epoch. duration: seconds.
+    environ: None where the application was not called. started: seconds since the epoch. duration: seconds, of which
+    `queued` were spent in waiting for a thread.
     """
 
     __slots__ = (
@@ -78,6 +80,7 @@ class AccessRecord:
         "method",
         "path",
         "query",
+        "queued",
         "remote_addr",
         "response_fields",
         "started",
@@ -100,6 +103,7 @@ class AccessRecord:
         environ: Mapping[str, Any] | None,
         started: float,
         duration: float,
+        queued: float = 0.0,
     ) -> None:
         self.method = method
         self.target = target
@@ -114,6 +118,7 @@ class AccessRecord:
         self.environ = environ
         self.started = started
         self.duration = duration
+        self.queued = queued
 
 
 Getter = Callable[[Any], object]
@@ -210,11 +215,13 @@ def _getter(name: str) -> tuple[Getter, bool]:
     if name in _ATOMS:
         return _ATOMS[name], name in _NUMBERS
     match = _IN_BRACES.fullmatch(name)
-    if match is None:
+    if match is None or (match[2] == "x" and match[1] not in _MEASURED):
         raise ValueError(
             f"%({name})s is no atom: the atoms are {' '.join(_ATOMS)}, and {{name}}i, {{name}}o, {{name}}e "
-            "for a request field, a response field and an environ variable"
+            "for a request field, a response field and an environ variable, and {queue}x"
         )
+    if match[2] == "x":
+        return _MEASURED[match[1]], False
     return {"i": _request_field, "o": _response_field, "e": _variable}[match[2]](match[1]), False
 
 
@@ -347,6 +354,10 @@ def _decimal_seconds(record: Any) -> str:
     return f"{record.duration:.6f}"
 
 
+def _seconds_queued(record: Any) -> str:
+    return f"{record.queued:.6f}"
+
+
 def _process(_record: Any) -> str:
     return f"<{os.getpid()}>"
 
@@ -384,4 +395,6 @@ _ATOMS: dict[str, Getter] = {
     "L": _decimal_seconds,
     "p": _process,
 }
+#: What Portway has measured, written {name}x.
+_MEASURED: dict[str, Getter] = {"queue": _seconds_queued}
 _NUMBERS = frozenset("sbBTDM")

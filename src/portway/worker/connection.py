@@ -14,7 +14,6 @@ import os
 import socket
 import struct
 from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP
-from time import time
 from typing import Any
 
 try:
@@ -24,8 +23,8 @@ except ModuleNotFoundError:
 
 from portway.http.errors import RemoteProtocolError
 from portway.http.events import CONNECTION_CLOSED, END_OF_MESSAGE, NEED_DATA
-from portway.http.response import CONTINUE, error_page
-from portway.worker.replies import file_head, local_record
+from portway.http.response import CONTINUE
+from portway.worker.replies import file_head, log_answer, log_loss, refusal
 from portway.wsgi.input import RequestBody
 from portway.wsgi.sink import ClientDisconnected
 
@@ -138,6 +137,8 @@ class Connection(Transport):
         try:
             data = receive(self.sock, self.fd, BODY_READ if self.phase == BODY else HEAD_READ)
         except OSError:
+            if self.phase != IDLE:
+                log_loss(self, self._head_began(now))
             self.close()
             return None
         if data is None:
@@ -291,7 +292,7 @@ class Connection(Transport):
         if service.local is not None:
             response = service.local.find(request)
             if response is not None:
-                self._send_file(request, response)
+                self._send_file(request, response, now)
                 return None
         exchange: Exchange = Exchange.__new__(Exchange)
         exchange.prepare(self, request, now)
@@ -383,7 +384,7 @@ class Connection(Transport):
     # Answers made here.
 
     @cython.cfunc
-    def _send_file(self, request: Any, response: Any) -> Any:
+    def _send_file(self, request: Any, response: Any, now: cython.double) -> Any:
         service = self.service
         # The body of a request that is answered without it is not read: the connection ends.
         keep_alive: cython.bint = request.keep_alive and not request.has_body and service.keeps_alive()
@@ -399,21 +400,14 @@ class Connection(Transport):
             if fd >= 0:
                 os.close(fd)
         self.served += 1
-        service.count_answer(response.status_code, len(response.body) + response.count)
-        if service.access_log is not None:
-            self.log_answer(
-                request, response.status_code, response.fields, len(response.body) + response.count
-            )
+        size = len(response.body) + response.count
+        service.count_answer(response.status_code, size)
+        log_answer(self, request, response.status_code, size, now, 0.0, response.fields)
         if keep_alive:
             self.parser.start_next_cycle()
         else:
             self.close_after = True
             self.unread = request.has_body
-
-    def log_answer(self, request: Any, status: int, fields: bytes, body_bytes: int) -> None:
-        """Write the access log's line of a request that was answered without the application."""
-        address = self.service.trusted.address_of(self.peer, () if request is None else request.fields)
-        self.service.access_log.log(local_record(address, request, status, fields, body_bytes, time()))
 
     @cython.cfunc
     def _refuse(self, error: Any, now: cython.double) -> Any:
@@ -423,20 +417,21 @@ class Connection(Transport):
     @cython.cfunc
     def _answer_error(self, status: cython.int, now: cython.double) -> Any:
         """Answer with the short page and end the connection."""
-        service = self.service
-        exchange: Any = self.exchange
+        page = refusal(self, status, self._head_began(now))
         self._drop()
         self.close_after = True
-        service.count_answer(status, 0)
-        if service.access_log is not None:
-            self.log_answer(None if exchange is None else exchange.request, status, b"", 0)
         try:
-            self.transmit(error_page(status, False, service.date, service.server))
+            self.transmit(page)
         except ClientDisconnected:
             self.close()
             return
         self.unread = True
         self._settle(now)
+
+    @cython.cfunc
+    def _head_began(self, now: cython.double) -> cython.double:
+        """Return when the head began that is arriving."""
+        return self.deadline - self.service.deadlines.head if self.phase == HEAD else now
 
     # The end.
 

@@ -22,6 +22,7 @@ cdef class Exchange(Sink):
     cdef readonly double deadline
     cdef readonly bint guarded
     cdef bint overdue
+    cdef bint logged
     cdef readonly object expiry
     cdef readonly Seat seat
     cdef double patience

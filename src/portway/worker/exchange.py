@@ -20,6 +20,7 @@ from portway.http.response import error_page
 from portway.net.system import wait_writable
 from portway.observe.access import AccessRecord
 from portway.worker.expiry import Expiry
+from portway.worker.replies import CLIENT_LEFT, body_size, log_answer
 from portway.worker.stacks import stack_of
 from portway.wsgi.sink import ClientDisconnected
 from portway.wsgi.timeout import RequestTimeout
@@ -87,6 +88,8 @@ class Exchange(Sink):
         self.deadline: float = 0.0
         self.guarded: bool = False
         self.overdue: bool = False
+        # The access log has its line.
+        self.logged: bool = False
         self.expiry: Any = None
         self.patience: float = PATIENCE
         self.seat: Any = None
@@ -151,6 +154,7 @@ class Exchange(Sink):
                 self._settle()
             self.ended = clock()
             slot.end(cython.cast(cython.longlong, self.ended * 1e9), 0, True)
+            self.log_unserved(500, 0, self.started)
         self.aborted = True
         self.drop()
 
@@ -167,11 +171,10 @@ class Exchange(Sink):
         service = connection.service
         service.count_answer(status, 0)
         self.ended = now
-        if service.access_log is not None:
-            connection.log_answer(self.request, status, b"", 0)
         self.drop()
         extra = RETRY_AFTER if status == 503 else ()
         page = error_page(status, False, service.date, service.server, self.request.method == "HEAD", extra)
+        self.log_unserved(status, body_size(page), now)
         try:
             connection.transmit(page)
         except ClientDisconnected:
@@ -181,6 +184,7 @@ class Exchange(Sink):
         """Do without an answer, because the client has left. The owner, who calls `finish` next."""
         self.ended = now
         self.aborted = True
+        self.log_unserved(CLIENT_LEFT, 0, now)
         self.drop()
 
     def drop(self) -> Any:
@@ -362,9 +366,16 @@ class Exchange(Sink):
             extra={"lines": True},
         )
 
-    def log_unfinished(self, status: int, body_bytes: int, now: cython.double) -> None:
-        """Write the access log's line of a request whose application has not returned. The leader."""
-        self.connection.log_answer(self.request, status, b"", body_bytes)
+    def log_unserved(self, status: int, body_bytes: int, until: cython.double) -> None:
+        """Write the access log's line of a request that the application has not answered, if there is none yet.
+
+        until: when it stopped to wait for a thread.
+        """
+        if not self.logged:
+            self.logged = True
+            log_answer(
+                self.connection, self.request, status, body_bytes, self.ready, max(until - self.ready, 0.0)
+            )
 
     # The application, by environ["portway.deadline"].
 
@@ -390,9 +401,13 @@ class Exchange(Sink):
 
     @cython.cfunc
     def _log_access(self, response: Response, environ: dict[str, Any]) -> Any:
-        if self.expiry is not None and self.expiry.answered:
-            # The leader has written its line.
+        if self.logged:
             return
+        self.logged = True
+        status: cython.int = response.status_code
+        if response.aborted and self.connection.gone and not response.body_bytes and self.expiry is None:
+            # There was nobody to take the first byte.
+            status = CLIENT_LEFT
         request = self.request
         duration = self.ended - self.ready
         record = AccessRecord(
@@ -401,7 +416,7 @@ class Exchange(Sink):
             path=request.path,
             query=request.query,
             http_minor=request.http_minor,
-            status=response.status_code,
+            status=status,
             body_bytes=response.body_bytes,
             remote_addr=environ.get("REMOTE_ADDR", ""),
             fields=request.fields,
@@ -409,5 +424,6 @@ class Exchange(Sink):
             environ=environ,
             started=time() - duration,
             duration=duration,
+            queued=self.started - self.ready,
         )
         self.connection.service.access_log.log(record)

@@ -29,6 +29,7 @@ import time
 from typing import Any
 
 from portway.http.response import error_page
+from portway.worker.replies import body_size
 from portway.worker.stacks import is_in, stack_of
 from portway.wsgi.sink import ClientDisconnected
 from portway.wsgi.timeout import RequestTimeout
@@ -74,11 +75,10 @@ class Expiry:
         request = exchange.request
         service = connection.service
         stack = stack_of(exchange.seat.ident)
-        body_bytes = 0
         if self.answered:
             page = error_page(504, False, service.date, service.server, request.method == "HEAD")
-            body_bytes = len(page) - page.index(b"\r\n\r\n") - 4
             connection.answer_late(page)
+            exchange.log_unserved(504, body_size(page), exchange.started)
         else:
             connection.cut(True)
         took = now - exchange.started
@@ -94,8 +94,6 @@ class Expiry:
             stack,
             extra={"lines": True},
         )
-        if self.answered and service.access_log is not None:
-            exchange.log_unfinished(504, body_bytes, now)
         if service.retire is not None:
             service.retire(f"{request.method} {request.path} took longer than its time ({took:.1f} s)")
 

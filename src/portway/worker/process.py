@@ -282,6 +282,13 @@ class Worker:
 
     def _stop(self, quick: bool) -> None:
         self._quick = quick
+        if quick:
+            for connection in list(self._service.connections.values()):
+                exchange = connection.exchange
+                if exchange is not None:
+                    # Nobody answers it any more.
+                    expired = exchange.expiry is not None
+                    exchange.log_unserved(504 if expired else 503, 0, exchange.started or monotonic())
         self._leadership.stop(self._loop.wake)
 
     def _retire(self, reason: str) -> None:
