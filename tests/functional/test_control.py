@@ -459,6 +459,7 @@ def test_the_permissions_of_the_file_are_those_of_the_server(serve, mode, allowe
 
 AS_NOBODY = f"""
 import os, sys
+import portway.supervisor.gauge
 from portway import ctl
 # Nobody may not be able to read where Python is: what is imported late has to be there.
 ctl.build_parser().parse_args(["--socket", "x", "status"])

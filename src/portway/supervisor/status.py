@@ -15,7 +15,6 @@ from portway.observe.scoreboard import Scoreboard, ThreadState, WorkerFigures
 from portway.settings.build import build_text
 from portway.settings.target import Target
 from portway.supervisor.children import Child, Children
-from portway.supervisor.gauge import read_pss
 from portway.supervisor.generations import Generations
 from portway.supervisor.reloads import Reloads, Trouble, serving
 from portway.supervisor.report import compose
@@ -102,7 +101,9 @@ def _worker(child: Child, figures: WorkerFigures | None, now: float) -> dict[str
         "state": child.phase.value,
         "generation": child.generation,
         "age": round(now - child.since, 3),
-        "memory": _memory(child.pid),
+        # As last measured where there is a limit. To measure here would take the kernel milliseconds for each
+        # worker, and the supervisor has more to do.
+        "memory": child.memory or None,
     }
     if figures is None or figures.pid != child.pid:
         # It has not taken its place yet; what stands there was another's.
@@ -126,11 +127,3 @@ def _worker(child: Child, figures: WorkerFigures | None, now: float) -> dict[str
         "busy": len(doing),
         "doing": doing,
     }
-
-
-def _memory(pid: int) -> int | None:
-    try:
-        return read_pss(pid) if pid else None
-    except OSError:
-        # It has just ended, or this process may not know.
-        return None
