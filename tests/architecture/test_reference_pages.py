@@ -50,7 +50,8 @@ EFFECTS = {
     "add_worker": "one worker more",
     "remove_worker": "one worker less",
     "reopen": "log files",
-    "unsupported": "nothing yet",
+    "upgrade": "start the same command again",
+    "rest": "all workers finish and end",
     "reap": "a process has ended",
 }
 

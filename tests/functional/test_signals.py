@@ -211,14 +211,6 @@ def wait_for(condition):
         timer.cancel()
 
 
-@pytest.mark.parametrize("number", [signal.SIGUSR2, signal.SIGWINCH])
-def test_signals_that_have_no_meaning_yet(serve, number):
-    server = serve("hello")
-    server.send(number)
-    server.wait_for_log(f"{number.name} is not supported yet.")
-    assert server.get().status == 200
-
-
 def test_a_unix_socket_goes_with_the_server(serve, tmp_path):
     sock = tmp_path / "site.sock"
     server = serve("hello", "--bind", f"unix:{sock}")

@@ -211,14 +211,6 @@ def test_there_is_a_most_of_workers(supervise):
     server.wait_for_log("There are 2 workers; more need a restart with --workers.")
 
 
-@pytest.mark.parametrize("number", [signal.SIGUSR2, signal.SIGWINCH])
-def test_signals_without_a_meaning_yet_are_named(supervise, number):
-    server = supervise()
-    server.send(number)
-    server.wait_for_log(f"{number.name} is not supported yet.")
-    assert len(server.workers(2)) == 2
-
-
 def test_signals_to_all_processes_by_name_hurt_nobody(supervise):
     server = supervise()
     before = sorted(server.children())
@@ -240,9 +232,9 @@ def test_logs_are_reopened_by_everybody(wait_for_text, wait_until, supervise, tm
     path.rename(rotated)
     server.send(signal.SIGUSR1)
     wait_for_text(path, "")
-    server.send(signal.SIGUSR2)
-    wait_for_text(path, "SIGUSR2 is not supported yet.")
-    assert "SIGUSR2" not in rotated.read_text()
+    server.send(signal.SIGTTIN)
+    wait_for_text(path, "3 workers are wanted.")
+    assert "3 workers" not in rotated.read_text()
     for pid in server.children():
         opened = {os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")}
         wait_until(lambda pid=pid: str(path) in links(pid), f"process {pid} never reopened: {opened}")

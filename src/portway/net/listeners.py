@@ -27,13 +27,14 @@ class Listener:
     """A socket that is listening, non-blocking, and closed by exec.
 
     address: what was asked for. url: where it really is, with the port that the system chose. socket: to
-    accept on.
+    accept on. shared: another server listens on it too, so its file stays whatever becomes of this one.
     """
 
     def __init__(self, address: Address, sock: socket.socket) -> None:
         self.address = address
         self.socket = sock
         self.url = _url(sock)
+        self.shared = False
         self._file = _identity(address.path) if address.kind == "unix" and not address.abstract else None
 
     def __repr__(self) -> str:
@@ -50,7 +51,9 @@ class Listener:
         self.socket.close()
 
     def remove(self) -> None:
-        """Take away the file of a Unix socket, if it is still the one that was made here."""
+        """Take away the file of a Unix socket, if it is still the one that was made here and not shared."""
+        if self.shared:
+            return
         if self._file is not None and _identity(self.address.path) == self._file:
             try:
                 os.unlink(self.address.path)
@@ -89,6 +92,16 @@ def activated_addresses(environ: Mapping[str, str], pid: int) -> list[Address]:
     if environ.get("LISTEN_PID") != str(pid) or not count.isdigit():
         return []
     return [Address("fd", fd=FIRST_ACTIVATED + index) for index in range(int(count))]
+
+
+def inherit_listener(address: Address, fd: int) -> Listener:
+    """Return the listener for a descriptor that another server, which serves on it still, has handed over.
+
+    address: what that one was asked to listen on. Raises BindError if the descriptor is no listening socket.
+    """
+    listener = Listener(address, _adopt(Address("fd", fd=fd)))
+    listener.shared = True
+    return listener
 
 
 def _open(

@@ -25,3 +25,13 @@ def choose(pidfile: str | None, proc_name: str, environ: Mapping[str, str]) -> t
     if os.path.isabs(folder) and os.path.isdir(folder):
         return os.path.join(folder, proc_name.replace(os.sep, "_") + SUFFIX), "in RUNTIME_DIRECTORY"
     return None
+
+
+def second(path: str, pidfile: str | None) -> str:
+    """Return where a server's control socket is while its predecessor, which has `path`, still runs.
+
+    It is found by the second pid file as the first one is by the first.
+    """
+    if pidfile is not None and path == beside(pidfile):
+        return beside(f"{pidfile}.2")
+    return f"{path}.2"

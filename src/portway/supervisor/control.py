@@ -22,6 +22,7 @@ from typing import Any
 
 from portway.net.addresses import Address
 from portway.net.listeners import BindError, Listener, open_listeners
+from portway.settings.control_socket import second
 from portway.settings.table import Settings
 
 log = logging.getLogger("portway.error")
@@ -107,13 +108,16 @@ class Control:
         self.path, self._mode, self._listener = path, mode, listener
         self._epoll.register(listener.socket.fileno(), select.EPOLLIN)
 
-    def follow(self, settings: Settings) -> None:
-        """Use the socket that the settings name.
+    def follow(self, settings: Settings, beside_another: bool = False) -> None:
+        """Use the socket that the settings name, or the second one beside a server that has it still.
 
         Raises ControlSocketError if it cannot be used; one that nobody has asked for by name is done without.
         """
         try:
-            self.use(settings.control_socket, settings.control_socket_mode)
+            path = settings.control_socket
+            if path is not None and beside_another:
+                path = second(path, settings.pidfile)
+            self.use(path, settings.control_socket_mode)
         except ControlSocketError as error:
             if settings.source("control_socket") != "machine":
                 raise

@@ -15,6 +15,8 @@ class Notifier:
         # A first @ stands for the NUL of the abstract namespace.
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._status = ""
+        # What is held back, by the name of the variable; None where nothing is.
+        self._held: dict[str, str] | None = None
 
     def status(self, text: str) -> None:
         """Send a status if it is another than the last one."""
@@ -28,6 +30,9 @@ class Notifier:
                 self._status = line.removeprefix("STATUS=")
         if not self._address:
             return
+        if self._held is not None:
+            self._hold_back(lines)
+            return
         message = "\n".join(line.replace("\n", " ") for line in lines).encode("utf-8", "backslashreplace")
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
@@ -35,3 +40,21 @@ class Notifier:
                 sock.sendto(message, self._address)
         except OSError:
             pass
+
+    def hold(self) -> None:
+        """Send nothing until `release`: the service manager hears from another process."""
+        self._held = {}
+
+    def release(self, *lines: str) -> None:
+        """Send these lines with what was held back, as it is by now, and from now on everything."""
+        held, self._held = self._held or {}, None
+        self.send(*lines, *held.values())
+
+    def _hold_back(self, lines: tuple[str, ...]) -> None:
+        assert self._held is not None
+        for line in lines:
+            name = line.partition("=")[0]
+            if name == "READY":
+                # What was going on is over.
+                self._held = {key: text for key, text in self._held.items() if key == "STATUS"}
+            self._held[name] = line

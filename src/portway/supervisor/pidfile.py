@@ -16,18 +16,29 @@ class PidFile:
     def __init__(self) -> None:
         self.path: str | None = None
 
-    def use(self, path: str | None) -> None:
+    def use(self, path: str | None, gone: int = 0) -> None:
         """Write the file, in the place of the one that was used before; None is no file.
 
-        Raises PidFileError if another process that lives is named in it or if it cannot be written; then the
-        one that was used before stays.
+        gone: a process that is known to have ended, even if nobody has taken note of its death yet. Raises
+        PidFileError if another process that lives is named in it or if it cannot be written; then the one
+        that was used before stays.
         """
         if path == self.path:
             return
         if path is not None:
-            _write(path)
+            _write(path, os.getpid(), gone)
         self.remove()
         self.path = path
+
+    def leave_to(self, pid: int) -> None:
+        """Name another process in the file, in one step, and let go of it; never raises."""
+        if self.path is not None and _read(self.path) == os.getpid():
+            try:
+                _write(self.path, pid)
+            except PidFileError:
+                # It writes it itself as soon as it can.
+                pass
+        self.path = None
 
     def remove(self) -> None:
         """Remove the file if it still names this process."""
@@ -39,9 +50,9 @@ class PidFile:
         self.path = None
 
 
-def _write(path: str) -> None:
+def _write(path: str, pid: int, gone: int = 0) -> None:
     other = _read(path)
-    if other is not None and other != os.getpid() and _lives(other):
+    if other is not None and other not in (os.getpid(), gone) and _lives(other):
         raise PidFileError(
             f"Portway is running already: {path} names process {other}, which lives. "
             f"Stop it (kill -TERM {other}), or give this server another --pid."
@@ -49,7 +60,7 @@ def _write(path: str) -> None:
     beside = f"{path}.{os.getpid()}"
     try:
         with open(beside, "w", encoding="ascii") as file:
-            file.write(f"{os.getpid()}\n")
+            file.write(f"{pid}\n")
         os.chmod(beside, 0o644)
         os.replace(beside, path)
     except OSError as error:

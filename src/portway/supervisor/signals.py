@@ -20,8 +20,8 @@ MEANINGS = {
     signal.SIGTTIN: "add_worker",
     signal.SIGTTOU: "remove_worker",
     signal.SIGUSR1: "reopen",
-    signal.SIGUSR2: "unsupported",
-    signal.SIGWINCH: "unsupported",
+    signal.SIGUSR2: "upgrade",
+    signal.SIGWINCH: "rest",
     signal.SIGCHLD: "reap",
 }
 

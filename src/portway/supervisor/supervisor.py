@@ -26,6 +26,7 @@ from portway.settings.table import Settings
 from portway.settings.target import Target
 from portway.supervisor import plan, signals, spawn
 from portway.supervisor.children import Child, Children
+from portway.supervisor.command import Command
 from portway.supervisor.commands import Commands
 from portway.supervisor.control import Control, ControlSocketError
 from portway.supervisor.gauge import MEMORY_INTERVAL, Gauge
@@ -42,6 +43,7 @@ from portway.supervisor.reloads import Reloads
 from portway.supervisor.state import State
 from portway.supervisor.status import StatusSource
 from portway.supervisor.strength import Strength
+from portway.supervisor.succession import Predecessor, Succession, is_in_foreground, take_inheritance
 from portway.supervisor.telling import tell_death, tell_failure, tell_start
 from portway.supervisor.watch import INTERVAL, Watcher
 
@@ -88,17 +90,23 @@ def run(
         print(f"portway: the log {error.filename} cannot be opened: {error.strerror}", file=sys.stderr)
         return CANNOT_START
     try:
-        generations = Generations(settings, listen(settings))
+        predecessor = take_inheritance(os.environ)
+        generations = Generations(settings, listen(settings, predecessor.listeners if predecessor else ()))
     except BindError as error:
         log.error("%s", error)
         return CANNOT_START
-    return Supervisor(generations, target, logs, reload, run_worker, keep_addresses=bool(activated)).run()
+    if predecessor is not None:
+        predecessor.close_unused(generations.listeners)
+    return Supervisor(
+        generations, target, logs, reload, run_worker, keep_addresses=bool(activated), predecessor=predecessor
+    ).run()
 
 
 class Supervisor:
     """The supervisor of one server. `run` is called once.
 
-    keep_addresses: a reload does not change where the server listens.
+    keep_addresses: a reload does not change where the server listens. predecessor: the server whose place this
+    one is to take, None where there is none.
     """
 
     def __init__(
@@ -109,6 +117,7 @@ class Supervisor:
         reload: Callable[[], Settings] | None = None,
         run_worker: RunWorker | None = None,
         keep_addresses: bool = False,
+        predecessor: Predecessor | None = None,
     ) -> None:
         settings = generations.next.settings
         self.children = Children()
@@ -129,7 +138,6 @@ class Supervisor:
         self._reloads = Reloads(
             self.children, generations, self._strength, self._notifier, reload, keep_addresses
         )
-        self._pid_file = PidFile()
         self._status = StatusSource(
             self.children,
             generations,
@@ -142,6 +150,10 @@ class Supervisor:
         )
         commands = Commands(self._status, self._reloads, self._begin_reload, self.heed)
         self._control = Control(commands.handle)
+        command = Command.of_this_process(settings.origin)
+        self._succession = Succession(
+            command, predecessor, generations, self._notifier, PidFile(), self._control
+        )
         self._watcher = Watcher() if settings.reload else None
         self._watch_at = 0.0
         self._performer = Performer(
@@ -176,20 +188,21 @@ class Supervisor:
 
     def _open(self) -> None:
         settings = self._generations.next.settings
-        self._pid_file.use(settings.pidfile)
-        self._control.follow(settings)
+        self._succession.use_files(settings)
         spawn.set_title(settings.proc_name, "supervisor")
         spawn.adopt_orphans()
         self._signals.open()
         self._selector.register(self._signals, selectors.EVENT_READ)
         self._selector.register(self._inbox, selectors.EVENT_READ)
         self._selector.register(self._control, selectors.EVENT_READ)
+        self._succession.open(self._selector)
 
     def _turn(self) -> None:
         now = monotonic()
         # Before reaping: the signal of a death that comes later stays in the queue and ends the next wait at
         # once.
         numbers = self._signals.take()
+        self._succession.look()
         # Before the messages: what a child said before it died is in the inbox by the time that its death is
         # known.
         deaths = spawn.reap()
@@ -268,20 +281,25 @@ class Supervisor:
         self._signals.abandon()
         self._inbox.close_reader()
         self._control.abandon()
+        self._succession.close_own()
 
     def _close(self) -> None:
         self._generations.close_listeners()
-        self._pid_file.remove()
         self._reloads.abandoned()
         self._control.close()
         self._selector.close()
         self._signals.close()
         self._inbox.close()
         self._performer.close()
+        self._succession.close()
 
     # What happened: processes.
 
     def _note_death(self, pid: int, how: str, now: float) -> None:
+        if self._succession.reaped(pid, how):
+            # Whoever sent the workers to rest relied on the new server.
+            self._strength.wake()
+            return
         death = self.children.reaped(pid, how, now)
         if death is None:
             # An orphan of the application's, or a worker that died before we were told that it was there.
@@ -367,6 +385,7 @@ class Supervisor:
             return
         timeout = self._settings().graceful_timeout
         log.info("Stopping; requests that run have %g s to finish.", timeout)
+        self._succession.stopping()
         self._notifier.send("STOPPING=1", "STATUS=Finishing the requests that run")
         self._stop = Stop.GRACEFUL
 
@@ -374,12 +393,16 @@ class Supervisor:
         """End at once."""
         if self._stop is not Stop.QUICK:
             log.info("Stopping at once.")
+            self._succession.stopping()
             self._notifier.send("STOPPING=1")
         self._stop = Stop.QUICK
 
     def on_reload(self, _number: signal.Signals | None = None) -> None:
         """Try a new generation, with the settings and the code as they are now."""
-        if self._stop is Stop.NO:
+        if self._strength.at_rest:
+            # What was there before comes back, whatever is on disk by now.
+            self._strength.wake()
+        elif self._stop is Stop.NO:
             self._begin_reload()
 
     def _begin_reload(self) -> bool:
@@ -401,9 +424,23 @@ class Supervisor:
         reopen_logs(self._performer.logs, self._settings())
         self._performer.forward(number)
 
-    def on_unsupported(self, number: signal.Signals) -> None:
-        """Say that a signal of Gunicorn's has no meaning here yet."""
-        log.warning("%s is not supported yet.", number.name)
+    def on_upgrade(self, _number: signal.Signals) -> None:
+        """Start the same command again, on the same sockets, to take this server's place."""
+        if self._stop is Stop.NO and self.children.current:
+            self._succession.start()
+        else:
+            log.error(
+                "Not upgraded: this server %s.", "stops" if self.children.current else "is not ready yet"
+            )
+
+    def on_rest(self, number: signal.Signals) -> None:
+        """End the workers gracefully and stay; a terminal that was resized does not ask for that."""
+        if self._stop is not Stop.NO or not self.children.current:
+            return
+        if self.children.candidate or self.children.reload_asked:
+            log.error("%s is refused while a reload runs. Send it again.", number.name)
+        elif self._succession.has_heir or not is_in_foreground():
+            self._strength.rest()
 
     def on_reap(self, _number: signal.Signals) -> None:
         """Do nothing: the dead are looked for in every turn."""
@@ -427,12 +464,12 @@ class Supervisor:
         self._forget_generations()
         if first:
             tell_start(self._generations.get(self.children.current), self._target, workers)
+            self._succession.say_ready()
         else:
             count = f"{workers} worker{'s' if workers > 1 else ''}"
             log.info("Reloaded: generation %d serves with %s.", action.generation, count)
         try:
-            self._pid_file.use(self._settings().pidfile)
-            self._control.follow(self._settings())
+            self._succession.use_files(self._settings())
         except (PidFileError, ControlSocketError) as error:
             log.error("%s", error)
         self._reloads.promoted(action.generation)
