@@ -138,3 +138,12 @@ def test_nobody_there(tmp_path: Path, path: str) -> None:
 def test_a_path_that_is_none(path: str) -> None:
     with pytest.raises(ControlError, match="cannot be used"):
         ControlClient(path + "x" * 200)
+
+
+def test_a_server_that_has_stopped_to_listen(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control_client, "CONNECT_TIMEOUT", 1)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen(0)
+        with ControlClient(path), pytest.raises(ControlError, match="does not answer"):
+            ControlClient(path)

@@ -13,6 +13,9 @@ from typing import Any
 #: More than any answer has: 64 workers with 64 threads that are all busy say it in two million bytes.
 MAX_ANSWER = 64 * 1024**2
 
+#: Whole seconds that a connection may wait to be made.
+CONNECT_TIMEOUT = 10
+
 
 class ControlError(Exception):
     """The server could not be asked; str() is a sentence for the operator."""
@@ -33,6 +36,8 @@ class ControlClient:
         """Connect. Raises NobodyThereError or, if it is forbidden, ControlError."""
         self._path = path
         self._socket = socket.socket(socket.AF_UNIX)
+        # A server that is stopped lets so many wait, and no more.
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", CONNECT_TIMEOUT, 0))
         try:
             self._socket.connect(path)
         except OSError as error:
@@ -43,6 +48,8 @@ class ControlClient:
                 ) from None
             if isinstance(error, ConnectionRefusedError):
                 raise NobodyThereError(f"nobody listens on {path}: the server does not run") from None
+            if isinstance(error, BlockingIOError):
+                raise ControlError(f"the server at {path} does not answer") from None
             if isinstance(error, PermissionError):
                 raise ControlError(f"the control socket {path} belongs to another user; try sudo") from None
             raise ControlError(

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
@@ -196,6 +197,28 @@ def test_a_worker_that_cannot_begin_is_reported(start, project, control, status)
     assert server.get().text == "1"
 
 
+@pytest.mark.parametrize(
+    ("flags", "source", "why"),
+    [
+        (("--warmup", "/"), "def application(environ, start_response):\n    1 / 0\n", "ZeroDivisionError"),
+        (("--ready-check", "app:ready"), "def ready():\n    return False\n", "app:ready"),
+        (("--startup-timeout", "1"), "import time\nwhile True:\n    time.sleep(1)\n", "startup_timeout"),
+    ],
+)
+def test_a_worker_that_does_not_become_ready_is_reported(start, project, control, status, flags, source, why):
+    good = "\n\ndef ready():\n    return True\n"
+    server = start(*flags, source=VERSION.format(version=1) + good)
+    project(source if "application" in source else VERSION.format(version=2) + "\n" + source)
+    code, _, err = control(server, "reload")
+    assert code == ctl.NOT_RELOADED
+    assert err.startswith("portwayctl: Not reloaded, generation 1 keeps serving: ")
+    assert why in err
+    assert status(server)["state"] == "degraded"
+    project(VERSION.format(version=3) + good)
+    assert control(server, "reload")[0] == 0
+    assert status(server)["state"] == "ready"
+
+
 def test_a_reload_while_another_one_runs_answers_for_both(start, project, status, tmp_path):
     gate = tmp_path / "gate"
     os.mkfifo(gate)
@@ -349,6 +372,39 @@ def test_a_crash_loop_makes_the_state_degraded(start, status):
 
 
 # The socket.
+
+
+def test_hostile_clients_disturb_neither_the_server_nor_a_reload(start, control, status):
+    server = start()
+    descriptors = len(os.listdir(f"/proc/{server.pid}/fd"))
+    clients = []
+    for number in range(60):
+        client = socket.socket(socket.AF_UNIX)
+        client.connect(str(server.folder / "portway.ctl"))
+        client.settimeout(30)
+        try:
+            client.sendall(
+                [b"x" * 200_000, b'{"command": ', b"\xff\n" * 50, b'{"command": "status"}\n' * 500][
+                    number % 4
+                ]
+            )
+        except OSError:
+            pass  # it was put out before it had said everything
+        if number % 2:
+            client.close()
+        else:
+            clients.append(client)
+    assert server.get().text == "1"
+    server.send(signal.SIGHUP)
+    server.wait_for_log("Reloaded: generation 2")
+    for client in clients:
+        client.close()
+    assert control(server, "reload")[0] == 0
+    assert status(server)["generation"] == 3
+    until = monotonic() + 30
+    while len(os.listdir(f"/proc/{server.pid}/fd")) > descriptors:
+        assert monotonic() < until, os.listdir(f"/proc/{server.pid}/fd")
+        control(server, "status")
 
 
 def test_the_socket_is_beside_the_pid_file_and_nobody_elses(start, project):
