@@ -253,7 +253,7 @@ def main():
     parser.add_argument(
         "--recycles", type=int, default=10, help="rounds, in each of which all workers are replaced"
     )
-    parser.add_argument("--upgrades", type=int, default=0)
+    parser.add_argument("--upgrades", type=int, default=2, help="new servers in the place of the old (USR2)")
     parser.add_argument("--preload", choices=("both", "yes", "no"), default="both")
     parser.add_argument(
         "--seed", default=None, help="what the clients do follows from it; default: a new one"

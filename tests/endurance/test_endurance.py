@@ -13,7 +13,7 @@ RUN = Path(__file__).with_name("run.py")
 
 @pytest.mark.parametrize("preload", ["yes", "no"])
 def test_no_request_fails_while_everything_changes(preload):
-    events = ["--reloads", "2", "--broken", "1", "--recycles", "1"]
+    events = ["--reloads", "2", "--broken", "1", "--recycles", "1", "--upgrades", "1"]
     command = [
         sys.executable,
         str(RUN),
