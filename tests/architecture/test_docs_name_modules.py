@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 #: What looks like a module and is none: loggers, keys of environ, and names of files.
-OTHERS = {"portway.error", "portway.access", "portway.deadline", "portway.warmup"}
+OTHERS = {"portway.error", "portway.access", "portway.deadline", "portway.io_bound", "portway.warmup"}
 FILES = re.compile(r"portway\.(?:conf|env|pid|service|socket|sock)\b")
 NAME = re.compile(r"(?<![\w./-])portway(?:\.[a-z_][a-z0-9_]*)+")
 

@@ -152,7 +152,7 @@ def test_every_key_of_environ_is_told(tables: Tables) -> None:
     there = {key for environ in environs() for key in environ if not key.startswith("HTTP_")}
     assert len(told) == len(set(told))
     # The worker adds what is its own.
-    assert set(told) == there | {"HTTP_*", "portway.deadline", "portway.warmup"}
+    assert set(told) == there | {"HTTP_*", "portway.deadline", "portway.io_bound", "portway.warmup"}
 
 
 def test_the_fields_that_only_proxies_may_send_are_told(page: Callable[[str], str]) -> None:

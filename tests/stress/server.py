@@ -85,7 +85,7 @@ def main():
     listeners = open_listeners([parse_address("127.0.0.1:0")], settings.backlog)
     for listener in listeners:
         listener.socket.listen(settings.backlog)
-    scoreboard = Scoreboard(1, settings.threads)
+    scoreboard = Scoreboard(1, settings.threads + settings.max_io_threads)
     scoreboard.open(0)
     worker = Worker(
         WorkerSpec(

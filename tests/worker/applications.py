@@ -30,6 +30,11 @@ def routes(environ, start_response):
         # Until a file of this name exists, or for a minute: the test says how long the application takes.
         wait_for_file(environ["QUERY_STRING"])
         body = b"released"
+    elif path.startswith("/io-bound"):
+        # As /block, but said to be a call that mostly waits.
+        marked = environ["portway.io_bound"]()
+        wait_for_file(environ["QUERY_STRING"])
+        body = b"%d %d" % (marked, environ["portway.io_bound"]())
     elif path.startswith("/note/"):
         # The file that the query names tells the test which calls there were, and in which order.
         with open(environ["QUERY_STRING"], "a") as file:

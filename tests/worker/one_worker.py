@@ -37,7 +37,7 @@ def main():
         listener.socket.listen(settings.backlog)
     mounts = [Mount(url, root, "static") for url, root in settings.static]
     mounts += [Mount(url, root, "media") for url, root in settings.media]
-    scoreboard = Scoreboard(1, settings.threads)
+    scoreboard = Scoreboard(1, settings.threads + settings.max_io_threads)
     scoreboard.open(0)
     life_fd = os.dup(0)
     logs = configure_logging("-", settings.loglevel, settings.accesslog)

@@ -18,20 +18,32 @@ class Work:
 
     def __init__(self, number, worker, duration):
         self.number = number
+        # Whether it says that it mostly waits.
+        self.marks = False
         self.worker = worker
         self.duration = duration
         self.runs = 0
 
-    def run(self):
+    def run(self, seat):
         worker = self.worker
         with worker.lock:
             self.runs += 1
             worker.running += 1
             worker.most = max(worker.most, worker.running)
+        if self.marks:
+            with worker.lock:
+                # First off the books, because from then on another one may run.
+                worker.running -= 1
+                worker.waiting_calls += 1
+                worker.most_waiting = max(worker.most_waiting, worker.waiting_calls)
+            worker.leadership.mark(seat)
         if self.duration:
             worker.pause.wait(self.duration)
         with worker.lock:
-            worker.running -= 1
+            if self.marks:
+                worker.waiting_calls -= 1
+            else:
+                worker.running -= 1
             worker.done += 1
             if worker.done == worker.count:
                 worker.finished.set()
@@ -43,18 +55,21 @@ class Toy:
     What only the leader may do is done in `_read`, which notices a second thread in it.
     """
 
-    def __init__(self, threads, durations):
+    def __init__(self, threads, durations, max_extra=0, linger=0.001):
         self.lock = threading.Lock()
         self.pause = threading.Event()
         self.finished = threading.Event()
         self.running = self.most = self.done = 0
+        self.waiting_calls = self.most_waiting = 0
+        self.linger = linger
+        self.extras = []
         self.reading = 0
         self.violations = []
         self.count = len(durations)
         self.works = [Work(number, self, duration) for number, duration in enumerate(durations)]
         self.waiting = deque(self.works)
         self.seats = [Seat(index, index == threads) for index in range(threads + 1)]
-        self.leadership = Leadership(self.seats[-1], 1 << 30, lambda free: None)
+        self.leadership = Leadership(self.seats[-1], 1 << 30, lambda free: None, max_extra, self._start)
         self.wake = threading.Event()
 
     def run(self):
@@ -64,9 +79,27 @@ class Toy:
             thread.start()
         finished = self.finished.wait(PATIENCE)
         self.leadership.stop(self.wake.set)
-        for thread in threads:
+        for thread in [*threads, *self.extras]:
             thread.join(PATIENCE)
-        return finished and not any(thread.is_alive() for thread in threads)
+        return finished and not any(thread.is_alive() for thread in [*threads, *self.extras])
+
+    def _start(self, seat):
+        thread = threading.Thread(target=self._serve_extra, args=(seat,), daemon=True)
+        self.extras.append(thread)
+        thread.start()
+        return True
+
+    def _serve_extra(self, seat):
+        leadership = self.leadership
+        while not leadership.stopping:
+            work = leadership.next_exchange(seat)
+            if work is not None:
+                work.run(seat)
+            elif not leadership.stopping:
+                while not seat.wait_for(self.linger):
+                    if leadership.retire(seat):
+                        return
+                self._woken(seat)
 
     def _serve(self, seat):
         leadership = self.leadership
@@ -75,16 +108,19 @@ class Toy:
         while not leadership.stopping:
             work = leadership.next_exchange(seat)
             if work is not None:
-                work.run()
+                work.run(seat)
             elif not leadership.stopping:
                 seat.wait()
-                work = seat.take()
-                if leadership.leads(seat):
-                    if work is not None:
-                        self._dispatch(seat, work)
-                    self._lead(seat)
-                elif work is not None:
-                    work.run()
+                self._woken(seat)
+
+    def _woken(self, seat):
+        work = seat.take()
+        if self.leadership.leads(seat):
+            if work is not None:
+                self._dispatch(seat, work)
+            self._lead(seat)
+        elif work is not None:
+            work.run(seat)
 
     def _stand_by(self, seat):
         while not self.leadership.stopping:
@@ -121,15 +157,15 @@ class Toy:
             leadership.offer(work)
         elif leadership.expects_slow_call():
             leadership.hand_over(seat)
-            self._call(work)
+            self._call(seat, work)
         else:
             leadership.enter_call()
-            self._call(work)
+            self._call(seat, work)
             leadership.leave_call(seat)
 
-    def _call(self, work):
+    def _call(self, seat, work):
         began = monotonic()
-        work.run()
+        work.run(seat)
         self.leadership.note_call_time(monotonic() - began)
 
 
@@ -154,6 +190,32 @@ def test_never_two_leaders_nothing_lost_and_nothing_twice(tiny_switch_interval, 
     assert toy.violations == []
     assert [work.runs for work in toy.works] == [1] * toy.count
     assert toy.most <= threads
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+@pytest.mark.parametrize("max_extra", [1, 3, 16])
+@pytest.mark.parametrize("linger", [0.0001, 5.0])
+def test_calls_that_wait_have_threads_of_their_own_and_the_others_no_more_than_before(
+    tiny_switch_interval, seeded, threads, max_extra, linger
+):
+    toy = Toy(threads, durations(seeded, 500), max_extra, linger)
+    for work in toy.works:
+        work.marks = seeded.random() < 0.3
+    assert toy.run(), f"{toy.done} of {toy.count} done, {toy.leadership.queue_length()} in the queue"
+    assert toy.violations == []
+    assert [work.runs for work in toy.works] == [1] * toy.count
+    # A call is counted as waiting a moment before the leadership knows, and until a moment before it has forgotten.
+    assert toy.most <= threads
+    assert toy.most + toy.most_waiting <= 2 * (threads + max_extra)
+
+
+def test_a_thread_for_each_call_that_waits_and_still_one_for_the_others():
+    toy = Toy(1, [0.05] * 4 + [0] * 50, 4)
+    for work in toy.works[:4]:
+        work.marks = True
+    assert toy.run()
+    assert toy.most == 1
+    assert toy.most_waiting == 4
 
 
 def test_all_threads_are_used_when_calls_are_slow():

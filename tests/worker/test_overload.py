@@ -112,3 +112,16 @@ def test_the_connections_of_clients_that_left_the_queue_are_closed_at_once(busy,
     assert not worker.blocked.is_readable()
     worker.release()
     assert worker.blocked.response()[2] == b"released"
+
+
+def test_clients_that_left_the_queue_are_in_the_access_log(busy, tmp_path, eventually):
+    access = tmp_path / "access"
+    worker = busy("--access-logfile", str(access))
+    leaving = worker.client()
+    leaving.send(request("/left"))
+    worker.has_read()
+    leaving.leave()
+    eventually(lambda: '"GET /left HTTP/1.1" 499 ' in access.read_text())
+    worker.release()
+    assert worker.blocked.response()[2] == b"released"
+    assert access.read_text().count("/left") == 1

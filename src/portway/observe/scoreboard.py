@@ -182,6 +182,10 @@ class WorkerSlot:
         """Say what the worker does: a `WorkerState`."""
         self.board[self.base + _STATE] = state
 
+    def set_threads(self, count: cython.longlong) -> None:
+        """Say that the worker has more application threads than it began with."""
+        self.board[self.base + _THREADS] = count
+
     def set_free_threads(self, count: cython.longlong) -> None:
         """Say how many application threads have nothing to do; 0 while starting and draining."""
         self.board[self.base + _FREE_THREADS] = count

@@ -123,6 +123,11 @@ class Settings:
     threads: int = setting(
         WORKERS, kinds.integer(1, 1024), 4,
         "The number of threads in each worker that run the application.", "--threads")
+    # With the defaults, 2 x (4 + 16) threads with a database connection each: less than PostgreSQL's 100.
+    max_io_threads: int = setting(
+        WORKERS, kinds.integer(0, 1024), 16,
+        "How many threads a worker may add for calls that the application marks as waiting (portway.io_bound).",
+        "--max-io-threads", gunicorn=False)
     worker_class: str = setting(
         WORKERS, worker_class(), "gthread",
         "Accepted for Gunicorn's sake: sync and gthread both name Portway's worker, which runs threads.",

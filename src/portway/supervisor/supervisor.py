@@ -126,7 +126,8 @@ class Supervisor:
         self._stop = Stop.NO
         self._exit_code = 0
         self._finished = False
-        self.board = Scoreboard(max(ROOM, 4 * settings.workers), max(ROOM, 2 * settings.threads))
+        threads = 2 * settings.threads + settings.max_io_threads
+        self.board = Scoreboard(max(ROOM, 4 * settings.workers), max(ROOM, threads))
         self._strength = Strength(settings, self.board)
         self._gauge = Gauge(self.board, MEMORY_INTERVAL)
         self._inbox = Inbox()

@@ -400,6 +400,16 @@ class Exchange(Sink):
             self.guarded = False
         return bool(moved)
 
+    def mark_io_bound(self) -> bool:
+        """Say that the call mostly waits, by environ["portway.io_bound"]; see Leadership.mark."""
+        # No exception of another thread may come while the lock is held.
+        self.guarded = True
+        try:
+            granted: bool = self.connection.service.leadership.mark(self.seat)
+        finally:
+            self.guarded = False
+        return granted
+
     @cython.cfunc
     def _log_access(self, response: Response, environ: dict[str, Any]) -> Any:
         if self.logged:

@@ -5,6 +5,8 @@ cimport cython
 cdef class Seat:
     cdef readonly int index
     cdef readonly bint is_standby
+    cdef readonly bint is_extra
+    cdef readonly bint marked
     cdef public object ident
     cdef public object running
     cdef object _exchange
@@ -27,6 +29,19 @@ cdef class Leadership:
     cdef object _queue
     cdef unsigned long _call
     cdef bint _watch_parked
+    cdef Py_ssize_t _threads
+    cdef Py_ssize_t _present
+    cdef Py_ssize_t _marked
+    cdef Py_ssize_t _max_extra
+    cdef object _start
+    cdef list _parked
+    cdef list _spare
+    cdef Py_ssize_t _extra
+
+    cdef Py_ssize_t _allowed(self)
+    cdef object _admit(self)
+    cdef object _hire(self, Seat seat)
+    cdef bint _step_back(self, Seat seat) except -1
 
     cpdef bint leads(self, Seat seat) noexcept
     cpdef int free_threads(self) except -1

@@ -10,6 +10,10 @@ Rules, each kept under one lock:
 3.  The queue holds exchanges only while no application thread is idle, and threads take from its head: first come,
     first served.
 4.  The idle application thread that ran last is woken first, because its caches and its database connection are warm.
+5.  Of calls that are not marked as waiting, there are never more than N in the application. As long as a call is marked
+    (`mark`), one more thread than N may be present, which means not parked. It is started when a request needs it, and
+    its seat is extra. When the call ends, a thread is parked, an extra one if possible: it sleeps until it is needed
+    again. An extra one ends when it has slept for long.
 
 The standby is awake in two cases: it leads because every application thread is in the application, or it watches.
 Watching means that it looks once a millisecond, without the GIL in the compiled form, whether the leader is still in
@@ -54,13 +58,16 @@ def is_compiled() -> bool:
 class Seat:
     """The place of one thread in a worker: how it is woken, and what it is to do when it wakes.
 
-    index: 0 to N-1 for application threads, N for the standby. ident: the thread's, as threading.get_ident() gives it,
-    once it runs. running: the exchange that it has in the application, or None.
+    index: 0 to N-1 for application threads, N for the standby, above it for extra ones. marked: its call mostly waits.
+    ident: the thread's, as threading.get_ident() gives it, once it runs. running: the exchange that it has in the
+    application, or None.
     """
 
-    def __init__(self, index: int, is_standby: bool) -> None:
+    def __init__(self, index: int, is_standby: bool, is_extra: bool = False) -> None:
         self.index = index
         self.is_standby = is_standby
+        self.is_extra = is_extra
+        self.marked = False
         self.ident: Any = None
         self.running: Any = None
         self._exchange: Any = None
@@ -74,6 +81,10 @@ class Seat:
     def wait(self) -> None:
         """Block the thread of this seat until `wake`."""
         self._wake.acquire()
+
+    def wait_for(self, seconds: float) -> bool:
+        """Wait until `wake`, but not longer than so many seconds; return False when they are over."""
+        return self._wake.acquire(timeout=seconds)
 
     def take(self) -> Any:
         """Return the exchange that was given to this seat, at most once; None if there is none."""
@@ -94,9 +105,18 @@ class Leadership:
     leader: the Seat that leads. standby: the standby's. stopping: every thread is to end. max_queue: requests that may
     wait. average: moving average of the time that the application takes for a call, in seconds.
     publish: is told, with every change, how many application threads have nothing to do.
+    max_extra: threads that there may be beyond N, for calls that are marked. start: starts the thread of an extra seat,
+    and returns False if it cannot.
     """
 
-    def __init__(self, standby: Seat, max_queue: int, publish: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        standby: Seat,
+        max_queue: int,
+        publish: Callable[[int], None],
+        max_extra: int = 0,
+        start: Callable[[Seat], bool] | None = None,
+    ) -> None:
         self.leader: Any = None
         self.standby = standby
         self.stopping = False
@@ -111,6 +131,17 @@ class Leadership:
         # Odd while the leader is in the application; changed by the leader, or by who takes the leadership from it.
         self._call = 0
         self._watch_parked = False
+        self._threads: int = standby.index
+        # Threads that are not parked, calls that are marked.
+        self._present: int = standby.index
+        self._marked: int = 0
+        self._max_extra = max_extra
+        self._start = start
+        # Those from the start before the extra ones.
+        self._parked: list[Seat] = []
+        # Extra seats whose threads have ended, and how many extra seats there are.
+        self._spare: list[Seat] = []
+        self._extra: int = 0
 
     # What is so at the moment.
 
@@ -179,6 +210,7 @@ class Leadership:
         or put at the end of the queue, and the standby leads on.
         """
         handed = False
+        hired: Any = None
         self._acquire()
         if self._idle:
             seat = self._idle.pop()
@@ -190,7 +222,11 @@ class Leadership:
             seat.wake()
         else:
             self._queue.append(exchange)
+            if self._marked:
+                hired = self._admit()
         self._release()
+        if hired is not None:
+            self._hire(hired)
         return handed
 
     def queue_is_full(self) -> cython.bint:
@@ -247,10 +283,12 @@ class Leadership:
     def next_exchange(self, seat: Seat) -> Any:
         """Application threads, when done with an exchange and not leading: return the next to run.
 
-        None means that there is none: the seat has become idle, and its thread must `wait` on it.
+        None means that there is none: the seat has become idle or is parked, and its thread must `wait` on it.
         """
         self._acquire()
-        if self.stopping:
+        if self.stopping or (
+            (seat.marked or seat.is_extra or self._present > self._threads) and self._step_back(seat)
+        ):
             exchange = None
         elif self._queue:
             exchange = self._queue.popleft()
@@ -275,9 +313,10 @@ class Leadership:
         """Tell every thread to end once it is out of the application; `wake` interrupts the readiness loop."""
         self._acquire()
         self.stopping = True
-        for seat in self._idle:
+        for seat in (*self._idle, *self._parked):
             seat.wake()
         self._idle.clear()
+        self._parked.clear()
         if self.leader is not self.standby:
             self._wake_watch()
         self._release()
@@ -307,6 +346,103 @@ class Leadership:
         self._acquire()
         self._wake_watch()
         self._release()
+
+    # For calls that wait.
+
+    def mark(self, seat: Seat) -> bool:
+        """Say that the call that the seat's thread is in mostly waits, so that another one may run beside it.
+
+        Returns False if there are as many extra threads as there may be. The thread itself calls it.
+        """
+        hired: Any = None
+        self._acquire()
+        if not seat.marked and self._max_extra and not self.stopping:
+            seat.marked = True
+            self._marked += 1
+            if self.leader is seat:
+                # Nobody need wait until the watch sees that the call is slow.
+                if self._call & 1:
+                    self._call += 1
+                self._succeed()
+            if self._queue:
+                hired = self._admit()
+        granted: bool = seat.marked and self._marked <= self._max_extra
+        self._release()
+        if hired is not None:
+            self._hire(hired)
+        return granted
+
+    def retire(self, seat: Seat) -> bool:
+        """Extra threads, when they have slept for long: return whether the thread is to end. If not, it sleeps on."""
+        self._acquire()
+        parked: cython.bint = seat in self._parked
+        if parked:
+            self._parked.remove(seat)
+            self._spare.append(seat)
+        self._release()
+        return parked
+
+    def _allowed(self) -> int:
+        """Return how many threads may be present."""
+        return self._threads + min(self._marked, self._max_extra)
+
+    def _admit(self) -> Any:
+        """Let one more thread in, if marked calls allow it; the lock is held.
+
+        Returns a seat whose thread is to be started when the lock is released, or None.
+        """
+        if self._present >= self._allowed():
+            return None
+        self._present += 1
+        if self._parked:
+            self._parked.pop(0).wake()
+            return None
+        if self._spare:
+            return self._spare.pop()
+        self._extra += 1
+        return Seat(self._threads + self._extra, False, True)
+
+    def _hire(self, seat: Seat) -> None:
+        if self._start is None or not self._start(seat):
+            self._acquire()
+            self._present -= 1
+            self._spare.append(seat)
+            self._release()
+
+    def _step_back(self, seat: Seat) -> bool:
+        """End the mark of a seat whose call is over, and see that not too many threads are present; the lock is held.
+
+        Returns True if the seat is parked now.
+        """
+        if seat.marked:
+            seat.marked = False
+            self._marked -= 1
+        if self._present <= self._allowed():
+            if not seat.is_extra or not self._parked or self._parked[0].is_extra:
+                return False
+            # A thread that was there from the start takes the place of this one.
+            self._parked.pop(0).wake()
+            self._parked.append(seat)
+        else:
+            self._present -= 1
+            if not seat.is_extra:
+                for other in self._idle:
+                    if other.is_extra:
+                        # It sleeps, and sleeps on.
+                        self._idle.remove(other)
+                        self._parked.append(other)
+                        self._publish()
+                        return False
+                self._parked.insert(0, seat)
+            else:
+                self._parked.append(seat)
+        if self._queue and self._idle:
+            # What this thread had put there, in the belief that it would take it out again.
+            other = self._idle.pop()
+            other.give(self._queue.popleft())
+            self._publish()
+            other.wake()
+        return True
 
     # For the standby.
 

@@ -267,7 +267,7 @@ class Loop:
             turn += 1
             # A leader takes answers together that come at once; here others have become slow.
             exchange.connection.end_gathering()
-            if turn > TURN and self.leadership.queue_length():
+            if seat.marked or (turn > TURN and self.leadership.queue_length()):
                 self.leadership.requeue(exchange)
                 return
             exchange = self._finish(exchange, False) if self._run(exchange, seat) else None

@@ -28,6 +28,7 @@ from portway.observe.scoreboard import WorkerState
 from portway.worker.acceptor import Acceptor, prepare_listening_socket
 from portway.worker.allocator import keep_freed_memory
 from portway.worker.deadlines import Deadlines
+from portway.worker.io_bound import IoBound
 from portway.worker.leadership import Leadership, Seat
 from portway.worker.local import LocalAnswers
 from portway.worker.loop import Loop
@@ -47,6 +48,9 @@ log = logging.getLogger("portway.error")
 
 #: Seconds that a quick stop gives the application's threads.
 QUICK = 1.0
+#: Seconds that an extra thread sleeps before it ends: a thread that is started for each call, and its connection to the
+#: database, would cost more than one that sleeps.
+LINGER = 10.0
 #: The exit code of a worker that could not start (Gunicorn's WORKER_BOOT_ERROR).
 BOOT_ERROR = 3
 
@@ -69,7 +73,13 @@ class Worker:
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         threads = settings.threads
         self._seats = [Seat(index, index == threads) for index in range(threads + 1)]
-        self._leadership = Leadership(self._seats[threads], settings.max_queue, self._slot.set_free_threads)
+        # Those that run the application; extra ones are added as they are needed, and none is removed.
+        self._callers = self._seats[:threads]
+        # The scoreboard was made for the settings of the first generation.
+        extra = min(settings.max_io_threads, spec.scoreboard.threads - threads)
+        self._leadership = Leadership(
+            self._seats[threads], settings.max_queue, self._slot.set_free_threads, extra, self._start_extra
+        )
         poller = Poller()
         trusted = TrustedPeers(settings.forwarded_allow_ips)
         server = b"portway" if settings.server_header else b""
@@ -81,7 +91,10 @@ class Worker:
                 script_name=settings.script_name,
                 multithread=settings.threads > 1,
                 multiprocess=settings.workers > 1,
-                extra={"portway.deadline": RequestDeadline(self._seats[:threads])},
+                extra={
+                    "portway.deadline": RequestDeadline(self._callers),
+                    "portway.io_bound": IoBound(self._callers),
+                },
             ),
             gateway=Gateway(application, server),
             limits=_limits(settings),
@@ -91,11 +104,13 @@ class Worker:
             server=server,
         )
         self._service.overload = Overload(self._leadership, settings.max_queue_time)
-        slots = [self._slot.thread(index) for index in range(threads)]
+        slots: list[Any] = [self._slot.thread(index) for index in range(threads + extra)]
+        # As the seats are numbered: the standby, which runs nothing, is between.
+        slots.insert(threads, None)
         self._loop = Loop(self._service, poller, slots, self._wake_write)
         self._service.retire = self._retire
         if settings.slow_request:
-            self._loop.slow = SlowRequests(self._seats[:threads], settings.slow_request)
+            self._loop.slow = SlowRequests(self._callers, settings.slow_request)
             # Twice in the time that is slow, but not so often that it shows.
             self._loop.sweep = min(self._loop.sweep, max(settings.slow_request / 2, 0.02))
         for listener in spec.listeners:
@@ -169,6 +184,34 @@ class Worker:
                 loop.serve(seat, exchange)
             elif not leadership.stopping:
                 seat.wait()
+                self._woken(seat)
+
+    def _start_extra(self, seat: Seat) -> bool:
+        """Start the thread of an extra seat; False if the system has none. Any thread."""
+        name = f"portway-extra-{seat.index - len(self._seats)}"
+        thread = threading.Thread(target=self._guard, args=(self._serve_extra, seat), name=name, daemon=True)
+        if seat not in self._callers:
+            self._callers.append(seat)
+            self._slot.set_threads(len(self._callers))
+        try:
+            thread.start()
+        except RuntimeError as error:
+            log.warning("No thread could be started beside a call that waits (portway.io_bound): %s.", error)
+            return False
+        self._threads = [other for other in self._threads if other.is_alive()] + [thread]
+        return True
+
+    def _serve_extra(self, seat: Seat) -> None:
+        """A thread beside a call that waits: as an application thread, until it was not needed for a while."""
+        leadership, loop = self._leadership, self._loop
+        while not leadership.stopping:
+            exchange = leadership.next_exchange(seat)
+            if exchange is not None:
+                loop.serve(seat, exchange)
+            elif not leadership.stopping:
+                while not seat.wait_for(LINGER):
+                    if leadership.retire(seat):
+                        return
                 self._woken(seat)
 
     def _woken(self, seat: Seat) -> None:
@@ -275,7 +318,7 @@ class Worker:
 
     def _name_stuck(self, now: float) -> None:
         """Say which requests the worker leaves unfinished, and where they are."""
-        for seat in self._seats:
+        for seat in self._callers:
             exchange = seat.running
             if exchange is not None:
                 exchange.report_stuck(now)
