@@ -88,7 +88,11 @@ HANGS = COUNTED.replace(
     '    if environ["PATH_INFO"] == "/pid":',
     """    if environ["PATH_INFO"] == "/hang":
         import time
-        time.sleep(1000)
+        while True:
+            try:
+                time.sleep(1000)
+            except BaseException:
+                pass
     if environ["PATH_INFO"] == "/pid":""",
 )
 

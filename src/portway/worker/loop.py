@@ -119,9 +119,9 @@ class Loop:
         """Stop accepting and end kept-alive connections; `is_over(now)` is asked in each round. The leader."""
         now: cython.double = clock()
         if self._passing is not None:
+            # From here on it only gives: what waits for threads that do not come back need not wait for the end.
             self.unwatch(self._passing.fd)
             self._passing.take(now, self._resumed)
-            self._passing = None
             self._passing_paused = False
         self.service.draining = True
         self._is_over = is_over
@@ -222,6 +222,8 @@ class Loop:
                 self._passing.resume()
             if self.leadership.leader is self.leadership.standby:
                 self._passing.give_waiting(now)
+            if self.service.draining:
+                self._passing.take_back(now, self._resumed)
         if self.service.accept_paused:
             self.acceptor.tick(now)
 

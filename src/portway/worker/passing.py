@@ -127,6 +127,11 @@ class Passing:
                 requests.append(exchange)
         return True
 
+    def take_back(self, now: float, requests: deque[Any]) -> None:
+        """Take what was given, by a worker that drains, where the others may have begun to drain as well."""
+        if not self.free_threads_elsewhere():
+            self.take(now, requests)
+
     def _admit(self, message: bytes, fd: int, now: float) -> Any:
         """Make a Connection of a message; return its request, or None if there is none for the application."""
         sock = socket.socket(fileno=fd)
