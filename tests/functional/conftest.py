@@ -87,11 +87,11 @@ def serve(launch, tmp_path):
 
     It listens on a free port of the loopback interface unless the flags say where or `bind` is False, runs in
     the folder of the sample applications unless `cwd` is given, and is ready when the call returns unless
-    `ready` is False. Other keywords are for the environment.
+    `ready` is False. program: what Python is to run instead of portway. Other keywords are for the environment.
     """
 
-    def serve(application, *flags, cwd=APPS, ready=True, bind=True, **env):
-        arguments = ["-m", "portway", *flags]
+    def serve(application, *flags, cwd=APPS, ready=True, bind=True, program=("-m", "portway"), **env):
+        arguments = [*program, *flags]
         if bind and not {"--bind", "-b", "--help", "--version"} & set(flags):
             arguments += ["--bind", "127.0.0.1:0"]
         if application is not None:

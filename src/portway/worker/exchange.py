@@ -148,7 +148,7 @@ class Exchange(Sink):
 
     def break_off(self, slot: ThreadSlot) -> Any:
         """End `run` in the place of one that an exception has left; whoever calls it closes the connection."""
-        if self.seat is not None and self.seat.running is self:
+        if self.seat is not None:
             self.seat.running = None
             if self.expiry is not None:
                 self._settle()

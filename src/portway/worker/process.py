@@ -339,7 +339,7 @@ class Worker:
         if self._retired:
             return
         self._retired = True
-        log.warning("Worker %d is to be replaced: %s.", os.getpid(), reason)
+        log.debug("Worker %d asks to be replaced: %s.", os.getpid(), reason)
         try:
             self._spec.report({"type": "retire", "reason": reason[:1000]})
         except OSError:

@@ -19,7 +19,10 @@ def stack_of(ident: int | None) -> str:
     # Taken once: the thread goes on meanwhile.
     found = list(traceback.walk_stack(frame))[::-1]
     begin = _end_of_server([_module_of(frame) for frame, _ in found])
-    return "".join(traceback.StackSummary.extract(iter(found[begin:])).format()).rstrip()
+    try:
+        return "".join(traceback.StackSummary.extract(iter(found[begin:])).format()).rstrip()
+    except Exception as error:  # noqa: BLE001 - source lines come from loaders of the application's
+        return f"  (it cannot be shown: {type(error).__name__}: {error})"
 
 
 def is_in(ident: int | None, package: str) -> bool:
