@@ -209,7 +209,7 @@ class Exchange(Sink):
             if len(data) <= LARGE and (connection.outbox is None or connection.outbox.size == 0):
                 connection.transmit(data)
                 return
-            # Before a piece and not after the last one, however large: nobody has to wait for who reads what is complete.
+            # Before a piece, not after the last one, however large: nobody has to wait for who reads what is complete.
             if connection.outbox is not None and connection.outbox.is_high():
                 self._wait_for_client()
             if self.patience > 0.0 and connection.batch is None:
