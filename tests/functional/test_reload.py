@@ -91,9 +91,14 @@ def test_a_release_that_a_link_points_to_is_found_anew(serve, project, tmp_path)
     server.wait_for_answer("2")
 
 
-def test_changes_reload_in_development(serve, project):
-    folder = project(version(1))
-    server = serve("app", "--reload", "--workers", 1, cwd=folder)
+THREAD = "import threading; threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+
+
+@pytest.mark.parametrize("flag", ["--preload", "--no-preload", None])
+def test_changes_reload_in_development(serve, project, flag):
+    # Without a flag, a thread keeps the application from being forked after its import.
+    folder = project(version(1) if flag else version(1) + THREAD)
+    server = serve("app", "--reload", "--workers", 1, *([flag] if flag else []), cwd=folder)
     project(version(2))
     server.wait_for_log("Reloaded: generation 2")
     server.wait_for_answer("2")

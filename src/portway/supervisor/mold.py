@@ -102,6 +102,7 @@ class Mold:
         """Be the mold of an application that must not be forked after its import, in the place of the one before."""
         self._understudy = None
         spawn.end_with_parent(self._spec.supervisor)
+        startup.begin(self._spec.settings.startup_timeout)
         # They may have been rotated while this process had no name.
         self._spec.logs.reopen()
         self._spec.settings = replace(self._spec.settings, preload_app=False)
@@ -148,6 +149,8 @@ class Mold:
         for remnant in remnants:
             log.warning("%s", remnant.text)
         if leaves and self._understudy is not None:
+            # The understudy does not have them.
+            self._report_files(None)
             self._say("mold_moved", mold=self._understudy.pid)
             self._understudy.call()
         else:
@@ -179,7 +182,7 @@ class Mold:
             self._application = loaded.application
             found = _describe(loaded)
         else:
-            found = _probe(self._spec)
+            found = _probe(self._spec, self._report_files)
         for note in found["notes"]:
             log.info("%s", note)
         for warning in found["warnings"]:
@@ -300,10 +303,10 @@ def _describe(loaded: LoadedTarget) -> dict[str, Any]:
     return {"mounts": loaded.mounts, "notes": loaded.notes, "warnings": loaded.warnings}
 
 
-def _probe(spec: MoldSpec) -> dict[str, Any]:
+def _probe(spec: MoldSpec, report_files: Callable[[BaseException | None], None]) -> dict[str, Any]:
     """Load the application in a child that ends at once, and return what is to be served beside it.
 
-    Raises ReportedError if that fails.
+    report_files: called there, where the files are loaded. Raises ReportedError if the loading fails.
     """
     reader, writer = os.pipe()
     mold = os.getpid()
@@ -312,8 +315,10 @@ def _probe(spec: MoldSpec) -> dict[str, Any]:
         spawn.end_with_parent(mold)
         try:
             answer = _describe(load_target(spec.settings, spec.target))
+            report_files(None)
         except BaseException as error:  # noqa: BLE001 - it is reported
             answer = {"failure": pack_failure(report.describe(error))}
+            report_files(error)
         with open(writer, "w", encoding="utf-8") as pipe:
             json.dump(answer, pipe)
         return 0
