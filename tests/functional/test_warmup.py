@@ -17,6 +17,9 @@ def application(environ, start_response):
     path = environ["PATH_INFO"]
     if environ.get("portway.warmup"):
         tried.append(path)
+        # What an application may use of a request works in one of the server's own as well.
+        assert environ["portway.deadline"].extend(5)
+        assert not environ["portway.io_bound"]()
         if path == FAILS:
             check_stock()
     body = f"{{VERSION}} {{','.join(tried)}}".encode()

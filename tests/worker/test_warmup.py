@@ -1,6 +1,5 @@
 """A worker's own requests before it serves: what the application sees of them, and which answers are failures."""
 
-import io
 import logging
 import os
 import tempfile
@@ -31,17 +30,9 @@ class Site:
         return self.body
 
 
-def run(application, *targets, extra=None, **settings):
+def run(application, *targets, **settings):
     script = settings.get("script_name", "")
     builder = EnvironBuilder(script_name=script)
-    if extra:
-        build = builder.build
-
-        class Builder:
-            def build(self, *arguments):
-                return {**build(*arguments), **extra}
-
-        builder = Builder()
     warm_up(Settings(warmup=targets, **settings), builder, Gateway(application), LOCAL)
 
 
@@ -195,14 +186,13 @@ def test_a_file_is_let_be():
         assert os.listdir("/proc/self/fd") == before
 
 
-def test_the_keys_of_a_running_request_do_nothing():
+def test_the_deadline_is_none():
     site = Site()
-    run(site, "/", extra={"portway.deadline": object(), "portway.io_bound": io})
+    run(site, "/")
     deadline = site.seen[0]["portway.deadline"]
     assert deadline.remaining > 10**9
     assert deadline.extend(5)
     assert deadline.clear()
-    site.seen[0]["portway.io_bound"]()
 
 
 # The ready check.

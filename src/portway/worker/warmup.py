@@ -63,10 +63,7 @@ def _request(target: str, settings: Settings, builder: Any, gateway: Any, local:
         environ["wsgi.url_scheme"] = scheme
         environ["SERVER_PORT"] = "443"
     environ["portway.warmup"] = True
-    if "portway.deadline" in environ:
-        environ["portway.deadline"] = _NoDeadline()
-    if "portway.io_bound" in environ:
-        environ["portway.io_bound"] = _nothing
+    environ["portway.deadline"] = _NoDeadline()
     with _caught_reports() as reports, noted_exceptions() as noted:
         response = gateway.respond(request, environ, _Drain(), format_date(int(time())), False)
     status = response.status_code
@@ -161,7 +158,3 @@ class _NoDeadline:
     def clear(self) -> bool:
         """Do nothing."""
         return True
-
-
-def _nothing(*_arguments: object) -> None:
-    """Do nothing: what `portway.io_bound` is for a request that nobody waits behind."""
