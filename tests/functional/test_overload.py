@@ -2,13 +2,14 @@
 
 import json
 import os
+import random
 import signal
 import threading
 
 import pytest
 
 APP = """
-import json, os
+import json, os, time
 
 def application(environ, start_response):
     path = environ["PATH_INFO"]
@@ -16,6 +17,8 @@ def application(environ, start_response):
         # Waits until somebody writes to the FIFO that the test has made.
         with open("/" + path.removeprefix("/open/"), "rb") as gate:
             gate.read()
+    elif path.startswith("/sleep/"):
+        time.sleep(float(path.removeprefix("/sleep/")))
     body = environ["wsgi.input"].read()
     about = {
         "pid": os.getpid(),
@@ -228,3 +231,33 @@ def test_what_was_passed_to_a_worker_that_is_killed_is_answered_by_another(pair,
         assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
     assert busy.is_running
     busy.release()
+
+
+def test_connections_that_move_between_workers_get_their_own_answers(serve, project):
+    server = serve("app:application", "--workers", "3", "--threads", "1", cwd=project(APP))
+    workers, wrong, answered = set(), [], []
+
+    def ask(number):
+        dice = random.Random(number)
+        client = server.connect()
+        with client:
+            for turn in range(60):
+                body = b"b" * dice.choice([0, 0, 0, 10, 5000])
+                path = f"/sleep/{dice.choice([0, 0, 0.002, 0.02])}?{number}-{turn}"
+                answer = json.loads(
+                    server.get(path, "POST" if body else "GET", body or None, client=client).body
+                )
+                if (answer["query"], answer["said"]) != (f"{number}-{turn}", len(body)):
+                    wrong.append((path, answer))
+                workers.add(answer["pid"])
+                answered.append(number)
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert not any(thread.is_alive() for thread in threads)
+    assert wrong == []
+    assert len(answered) == 12 * 60
+    assert len(workers) > 1
