@@ -47,6 +47,8 @@ def test_a_request_that_runs_is_answered_before_the_end(serve, gate):
         opened.write(b"finished")
     answer = rest(client)
     assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    # The application was called before the signal, the head was composed after it.
+    assert b"\r\nConnection: close\r\n" in answer
     assert answer.endswith(b"\r\n\r\nfinished")
     assert server.wait() == 0
 

@@ -198,6 +198,11 @@ class Settings:
         TIMES, kinds.seconds(0, 86400), 60,
         "How long the application may take to be imported, and a worker to become ready; 0 is for ever.",
         "--startup-timeout", gunicorn=False)
+    # With 0 nobody waits who has no load balancer; those who have know how often it asks.
+    drain_delay: float = setting(
+        TIMES, kinds.seconds(0, 3600), 0,
+        "How long to serve on when told to stop, while the health path answers 503 and each answer says close.",
+        "--drain-delay", gunicorn=False)
     # Load balancers keep idle connections for 60 s (AWS) and must not be the last to know that one is closed.
     keepalive: float = setting(
         TIMES, kinds.seconds(0, 86400), 75,

@@ -29,6 +29,7 @@ from portway.supervisor.children import Child, Children
 from portway.supervisor.command import Command
 from portway.supervisor.commands import Commands
 from portway.supervisor.control import Control, ControlSocketError
+from portway.supervisor.ending import Ending
 from portway.supervisor.gauge import MEMORY_INTERVAL, Gauge
 from portway.supervisor.generations import Generations, listen
 from portway.supervisor.logfiles import open_logs, reopen_logs
@@ -123,7 +124,6 @@ class Supervisor:
         self.children = Children()
         self._generations = generations
         self._target = target
-        self._stop = Stop.NO
         self._exit_code = 0
         self._finished = False
         threads = 2 * settings.threads + settings.max_io_threads
@@ -147,7 +147,7 @@ class Supervisor:
             self.board,
             target,
             started=monotonic(),
-            stopping=lambda: self._stop is not Stop.NO,
+            stopping=lambda: self._ending.begun,
         )
         commands = Commands(self._status, self._reloads, self._begin_reload, self.heed)
         self._control = Control(commands.handle)
@@ -155,6 +155,7 @@ class Supervisor:
         self._succession = Succession(
             command, predecessor, generations, self._notifier, PidFile(), self._control
         )
+        self._ending = Ending(self.children, self._succession, self._notifier)
         self._watcher = Watcher() if settings.reload else None
         self._watch_at = 0.0
         self._performer = Performer(
@@ -217,6 +218,7 @@ class Supervisor:
         self._note_beats()
         self._gauge.look(self.children, limits_of(self._settings()), now)
         self._look_at_files(now)
+        self._ending.look(self._settings(), now)
         self._follow_plan(now)
         self._tell_state(now)
         if not self._finished:
@@ -232,7 +234,7 @@ class Supervisor:
                 self._methods[type(action)](action)
             if self._finished:
                 return
-        if self._stop is not Stop.NO:
+        if self._ending.stop is not Stop.NO:
             # The workers know by now, and accept what has queued up; the last to close ends it for new
             # clients.
             self._generations.close_listeners()
@@ -248,6 +250,7 @@ class Supervisor:
             plan.next_deadline(self.children, wanted, now),
             self._gauge.next_look(wanted.recycle),
             self._control.next_deadline(),
+            self._ending.delayed_until,
             self._watch_at if self._watcher is not None else None,
         ]
         deadline = min((time for time in times if time is not None), default=None)
@@ -266,7 +269,7 @@ class Supervisor:
             slots=self.board.workers,
             graceful_timeout=self._settings().graceful_timeout,
             silence=SILENCE,
-            stop=self._stop,
+            stop=self._ending.stop,
             recycle=limits_of(self._settings()),
             startup=self._settings().startup_timeout,
             trial_startup=self._generations.get(self.children.candidate).settings.startup_timeout,
@@ -312,7 +315,7 @@ class Supervisor:
             self.board.retire(death.child.nr)
         else:
             self._performer.forget_mold(death.child.generation)
-        tell_death(death, how, self._stop is not Stop.NO, self.children.candidate)
+        tell_death(death, how, self._ending.stop is not Stop.NO, self.children.candidate)
 
     def _note_beats(self) -> None:
         for child in self.children.workers.values():
@@ -353,8 +356,10 @@ class Supervisor:
                 log.error("%s", failure.summary)
                 children.spawn_failed(message["nr"], generation, failure, now)
             case "ready":
-                if children.worker_ready(message["pid"], now) is not None:
+                worker = children.worker_ready(message["pid"], now)
+                if worker is not None:
                     log.debug("Worker %d (process %d) is ready.", message["nr"], message["pid"])
+                    self._ending.announce(worker)
             case "failed":
                 children.worker_failed(message["pid"], unpack_failure(message["failure"]))
             case "retire":
@@ -381,29 +386,20 @@ class Supervisor:
 
     def on_stop(self, _number: signal.Signals) -> None:
         """Finish what runs, then end; a second time: end at once."""
-        if self._stop is not Stop.NO:
-            self._stop = Stop.QUICK
-            return
-        timeout = self._settings().graceful_timeout
-        log.info("Stopping; requests that run have %g s to finish.", timeout)
-        self._succession.stopping()
-        self._notifier.send("STOPPING=1", "STATUS=Finishing the requests that run")
-        self._stop = Stop.GRACEFUL
+        self._ending.ask(self._settings())
 
     def on_quit(self, _number: signal.Signals) -> None:
         """End at once."""
-        if self._stop is not Stop.QUICK:
-            log.info("Stopping at once.")
-            self._succession.stopping()
-            self._notifier.send("STOPPING=1")
-        self._stop = Stop.QUICK
+        self._ending.hurry()
 
     def on_reload(self, _number: signal.Signals | None = None) -> None:
         """Try a new generation, with the settings and the code as they are now."""
+        if self._ending.begun:
+            return
         if self._strength.at_rest:
             # What was there before comes back, whatever is on disk by now.
             self._strength.wake()
-        elif self._stop is Stop.NO:
+        else:
             self._begin_reload()
 
     def _begin_reload(self) -> bool:
@@ -427,7 +423,7 @@ class Supervisor:
 
     def on_upgrade(self, _number: signal.Signals) -> None:
         """Start the same command again, on the same sockets, to take this server's place."""
-        if self._stop is Stop.NO and self.children.current:
+        if self.children.current and not self._ending.begun:
             self._succession.start()
         else:
             log.error(
@@ -436,7 +432,7 @@ class Supervisor:
 
     def on_rest(self, number: signal.Signals) -> None:
         """End the workers gracefully and stay; a terminal that was resized does not ask for that."""
-        if self._stop is not Stop.NO or not self.children.current:
+        if self._ending.begun or not self.children.current:
             return
         if self.children.candidate or self.children.reload_asked:
             log.error("%s is refused while a reload runs. Send it again.", number.name)
@@ -447,7 +443,7 @@ class Supervisor:
         """Do nothing: the dead are looked for in every turn."""
 
     def _look_at_files(self, now: float) -> None:
-        if self._watcher is None or now < self._watch_at or self._stop is not Stop.NO:
+        if self._watcher is None or now < self._watch_at or self._ending.begun:
             return
         self._watch_at = now + INTERVAL
         changed = self._watcher.changes()
@@ -485,7 +481,7 @@ class Supervisor:
         tell_failure("The server cannot start:", action.failure)
         self._notifier.send("STOPPING=1", f"STATUS=Cannot start: {action.failure.summary}")
         self._exit_code = action.failure.exit_code
-        self._stop = Stop.QUICK
+        self._ending.drop()
 
     def _finish(self, _action: plan.Finish) -> None:
         self._finished = True

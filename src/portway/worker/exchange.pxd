@@ -36,6 +36,7 @@ cdef class Exchange(Sink):
     cpdef double application_deadline(self)
     cpdef object send(self, bytes data)
     cpdef object send_file(self, int fd, object offset, object count)
+    cpdef bint is_last(self) noexcept
     cdef object _settle(self)
     cpdef object break_off(self, ThreadSlot slot)
     cdef object _begin(self)

@@ -121,8 +121,7 @@ class Exchange(Sink):
         slot.begin(
             service.next_request_id(), cython.cast(cython.longlong, now * 1e9), request.method, request.path
         )
-        keep_alive: cython.bint = request.keep_alive and service.keeps_alive()
-        response: Response = service.gateway.respond(request, environ, self, service.date, keep_alive)
+        response: Response = service.gateway.respond(request, environ, self, service.date, request.keep_alive)
         # From here on nobody raises RequestTimeout in this thread; what was raised before is settled.
         seat.running = None
         if self.expiry is not None:
@@ -234,6 +233,10 @@ class Exchange(Sink):
             self.connection.transmit_file(fd, offset, count)
         finally:
             self.guarded = False
+
+    def is_last(self) -> cython.bint:
+        """Tell whether the server wants the connection to end with this response."""
+        return not self.connection.service.keeps_alive()
 
     @cython.cfunc
     def _begin(self) -> Any:

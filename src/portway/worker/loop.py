@@ -123,7 +123,7 @@ class Loop:
             self.unwatch(self._passing.fd)
             self._passing.take(now, self._resumed)
             self._passing_paused = False
-        self.service.draining = True
+        self.service.leaving = self.service.draining = True
         self._is_over = is_over
         self.acceptor.drain(now)
         for connection in list(self.service.connections.values()):

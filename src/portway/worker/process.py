@@ -7,7 +7,8 @@ handler writes to, so an application that computes for a minute does not keep th
     TERM        drain: take what is in the accept backlog, finish what runs, then exit 0
     INT, QUIT   stop at once, exit 0
     USR1        open the log files again
-    HUP, WINCH, TTIN, TTOU, USR2   nothing (they are the supervisor's)
+    USR2        TERM comes soon: not ready any more, and every answer closes its connection
+    HUP, WINCH, TTIN, TTOU   nothing (they are the supervisor's)
 
 When the supervisor is gone, the life pipe reports it, and the worker stops at once.
 """
@@ -263,12 +264,12 @@ class Worker:
 
     def _take_signals(self) -> None:
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2):
             # The handler does nothing: the byte in the pipe is what counts, and system calls go on by themselves.
             signal.signal(number, _nothing)
             signal.siginterrupt(number, False)
         # SIG_IGN would be handed down to the programs that the application starts: they would not hear a hangup.
-        for number in (signal.SIGHUP, signal.SIGWINCH, signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR2):
+        for number in (signal.SIGHUP, signal.SIGWINCH, signal.SIGTTIN, signal.SIGTTOU):
             signal.signal(number, _nothing)
             signal.siginterrupt(number, False)
         # As Python itself has it, and undoes for the programs that subprocess starts.
@@ -287,6 +288,8 @@ class Worker:
                 self._stop(quick=True)
             elif number == signal.SIGUSR1:
                 self._spec.logs.reopen()
+            elif number == signal.SIGUSR2:
+                self._service.leaving = True
 
     def _on_orphaned(self, now: float) -> None:
         log.warning("The supervisor is gone: worker %d stops.", os.getpid())
@@ -346,7 +349,7 @@ class Worker:
             pass  # The supervisor is gone; the life pipe says so as well.
 
     def _is_ready(self) -> bool:
-        return not self._service.draining
+        return not self._service.leaving
 
     def _leave_to_others(self) -> bool:
         """Tell whether a new connection is better off with another worker: no thread is free here, one is there."""

@@ -27,6 +27,7 @@ cdef class Service:
     cdef public object local
     cdef public object access_log
     cdef public object overload
+    cdef public bint leaving
     cdef public bint draining
     cdef public bint accept_paused
     cdef public object on_room

@@ -43,7 +43,8 @@ class Service:
     local: portway.worker.local.LocalAnswers, or None where nothing is answered here.
     access_log: portway.observe.access.AccessLog, or None. overload: portway.worker.overload.Overload.
     accept_paused: the acceptor does not accept at the moment, and its clock has to be asked.
-    draining: the worker has been told to stop, and no response keeps its connection alive. on_room: a function that is
+    leaving: the worker is to stop soon, or stops: no response keeps its connection alive, and it is not ready.
+    draining: it has been told to stop. on_room: a function that is
     called once when the next connection is closed; set where the worker waits for that. retire: asks, with a reason,
     for the worker's replacement; None where nobody can be asked.
     """
@@ -81,6 +82,7 @@ class Service:
         self.local: Any = None
         self.access_log: Any = None
         self.overload: Any = None
+        self.leaving: bool = False
         self.draining: bool = False
         self.accept_paused: bool = False
         self.on_room: Any = None
@@ -110,7 +112,7 @@ class Service:
 
     def keeps_alive(self) -> cython.bint:
         """Tell whether responses may keep their connections alive."""
-        return self.keep_alive > 0.0 and not self.draining
+        return self.keep_alive > 0.0 and not self.leaving
 
     def client_of(self, connection: Any, request: Any) -> str:
         """Return the client's address for a log: what a trusted proxy says, else the connection's.

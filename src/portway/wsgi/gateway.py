@@ -293,7 +293,7 @@ class Response:
             self.headers,
             request.method,
             request.http_minor,
-            self.keep_alive,
+            self.keep_alive and not self._sink.is_last(),
             length,
             self._date,
             self._server,
@@ -396,7 +396,7 @@ class Response:
         self.status_code = 500
         self.headers = _NO_HEADERS
         # An HTTP/1.0 client would have to be told that the connection stays open.
-        self.keep_alive = bool(self.keep_alive and request.http_minor)
+        self.keep_alive = bool(self.keep_alive and request.http_minor and not self._sink.is_last())
         self._began = True
         page = error_page(500, self.keep_alive, self._date, self._server, request.method == "HEAD")
         self._sink.send(page)
@@ -419,8 +419,8 @@ class Gateway:
     ) -> Response:
         """Call the application, send its response, close its iterable, and tell how it ended. Raises nothing.
 
-        request: the same that environ was built from. date: the value of Date. keep_alive: whether both
-        client and server want the connection to stay open.
+        request: the same that environ was built from. date: the value of Date. keep_alive: whether the
+        client wants the connection to stay open; `sink` knows what the server wants.
         """
         response: Response = Response.__new__(Response)
         response._prepare(self._server, request, sink, date, keep_alive)

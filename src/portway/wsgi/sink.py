@@ -41,3 +41,11 @@ class Sink:
         Raises ClientDisconnected.
         """
         raise NotImplementedError
+
+    def is_last(self) -> cython.bint:
+        """Tell whether the connection ends with this response, although the client would keep it.
+
+        Asked when the head is composed, not when the application is called: the server may have been told to stop
+        in between.
+        """
+        return False
