@@ -2,6 +2,7 @@
 
 import glob
 import http.client
+import json
 import os
 import pwd
 import re
@@ -15,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
+from portway import ctl
 
 APPS = Path(__file__).parent / "apps"
 
@@ -258,3 +261,63 @@ def postgresql():
             server.wait(60)
     finally:
         shutil.rmtree(folder)
+
+
+#: An application whose answer is its version, and that waits or dies where it is asked to.
+VERSION = """
+import os
+
+def application(environ, start_response):
+    if environ["PATH_INFO"] == "/wait":
+        with open(environ["QUERY_STRING"]) as gate:
+            gate.read()
+    if environ["PATH_INFO"] == "/die":
+        os._exit(9)
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "1")])
+    return [b"{version}"]
+"""
+
+
+@pytest.fixture
+def version():
+    """Return a function that returns the source of a version of an application.
+
+    It answers with its version; `/wait?FIFO` waits until somebody has written to that file, `/die` ends.
+    """
+    return lambda number: VERSION.format(version=number)
+
+
+@pytest.fixture
+def control(capsys):
+    """Return a function that runs portwayctl and returns its exit status, what it printed, what it complained."""
+
+    def control(server, *arguments):
+        code = ctl.main(["--pid", str(server.folder / "portway.pid"), *map(str, arguments)])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return control
+
+
+@pytest.fixture
+def status(control):
+    """Return a function that asks for the status."""
+
+    def status(server):
+        code, out, _ = control(server, "status", "--json")
+        assert code == 0
+        return json.loads(out)
+
+    return status
+
+
+@pytest.fixture
+def start(serve, project):
+    """Return a function that starts a server of two workers with a pid file, and so with a control socket."""
+
+    def start(*flags, source=None, config="", **more):
+        folder = project(source or VERSION.format(version=1))
+        project(config, "gunicorn.conf.py")
+        return serve("app", "--workers", 2, "--pid", "portway.pid", *flags, cwd=folder, **more)
+
+    return start

@@ -40,7 +40,7 @@ def test_the_supervisor_has_a_method_for_each_signal_and_no_other():
 
 def test_the_documentation_of_messages_names_those_that_are_understood():
     folder = Path(__file__).parents[2] / "src" / "portway" / "supervisor"
-    understood = set(re.findall(r'case "(\w+)"', (folder / "supervisor.py").read_text()))
+    understood = set(re.findall(r'case "(\w+)"', (folder / "hearing.py").read_text()))
     said = set(re.findall(r'_say\(\s*"(\w+)"', (folder / "mold.py").read_text()))
     named = set(re.findall(r"^    (\w+)  +\S", (folder / "messages.py").read_text(), re.MULTILINE))
     assert named == understood | {"spawn"}

@@ -28,6 +28,12 @@ def test_states(make, children, trouble, stopping, state):
     assert state_of(make(**children), trouble, stopping, NOW) is state
 
 
+def test_a_server_without_workers_on_purpose(make):
+    children = make("1D", molds="1R", current=1)
+    assert state_of(children, TROUBLE, False, NOW, wanted=0) is State.RESTING
+    assert state_of(children, TROUBLE, True, NOW, wanted=0) is State.DRAINING
+
+
 @pytest.mark.parametrize(
     ("failures", "later", "degraded"),
     [

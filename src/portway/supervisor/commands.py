@@ -93,6 +93,11 @@ class Commands:
         if self._source.stopping():
             self._reloads.when_done(tell)
             self._reloads.abandoned()
+        elif self._source.strength.at_rest:
+            # As by the signal: what was there before comes back.
+            self._heed(signal.SIGHUP)
+            answered = True
+            client.answer({"ok": True})
         elif self._begin_reload():
             self._reloads.when_done(tell)
         else:

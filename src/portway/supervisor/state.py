@@ -16,17 +16,26 @@ class State(Enum):
     READY = "ready"  #: it serves, with the code and the settings that it was last asked to
     RELOADING = "reloading"  #: it serves, and a new generation is on trial
     DEGRADED = "degraded"  #: it serves, but something is to be mended: see `reasons`
+    RESTING = "resting"  #: it has no workers on purpose, by SIGWINCH; SIGHUP brings them back
     DRAINING = "draining"  #: it is to stop, and finishes the requests that run
 
 
-def state_of(children: Children, trouble: Trouble | None, stopping: bool, now: float) -> State:
-    """Return the state. trouble: how the last reload failed; now: seconds of the monotonic clock."""
+def state_of(
+    children: Children, trouble: Trouble | None, stopping: bool, now: float, wanted: int = 1
+) -> State:
+    """Return the state.
+
+    trouble: how the last reload failed. now: seconds of the monotonic clock. wanted: how many workers there
+    shall be.
+    """
     if stopping:
         return State.DRAINING
     if not children.current:
         return State.STARTING
     if children.candidate or children.reload_asked:
         return State.RELOADING
+    if not wanted:
+        return State.RESTING
     return State.DEGRADED if reasons(children, trouble, now) else State.READY
 
 

@@ -40,7 +40,7 @@ class StatusSource:
 
     def state(self, now: float) -> State:
         """Return how the server is; now: seconds of the monotonic clock."""
-        return state_of(self.children, self.reloads.trouble, self.stopping(), now)
+        return state_of(self.children, self.reloads.trouble, self.stopping(), now, self.strength.workers)
 
     def sentence(self, now: float) -> str:
         """Return one line for the service manager: what serves, or what is to be mended."""

@@ -25,18 +25,19 @@ from portway.observe.scoreboard import Scoreboard
 from portway.settings.table import Settings
 from portway.settings.target import Target
 from portway.supervisor import plan, signals, spawn
-from portway.supervisor.children import Child, Children
+from portway.supervisor.children import Children
 from portway.supervisor.command import Command
 from portway.supervisor.commands import Commands
 from portway.supervisor.control import Control, ControlSocketError
 from portway.supervisor.ending import Ending
 from portway.supervisor.gauge import MEMORY_INTERVAL, Gauge
 from portway.supervisor.generations import Generations, listen
+from portway.supervisor.hearing import Hearing
 from portway.supervisor.logfiles import open_logs, reopen_logs
-from portway.supervisor.messages import Inbox, Message, unpack_failure
+from portway.supervisor.messages import Inbox
 from portway.supervisor.mold import RunWorker
 from portway.supervisor.notify import Notifier
-from portway.supervisor.perform import Performer, send_signal
+from portway.supervisor.perform import Performer
 from portway.supervisor.pidfile import PidFile, PidFileError
 from portway.supervisor.plan import Stop, Wanted
 from portway.supervisor.recycling import limits_of
@@ -45,8 +46,8 @@ from portway.supervisor.state import State
 from portway.supervisor.status import StatusSource
 from portway.supervisor.strength import Strength
 from portway.supervisor.succession import Predecessor, Succession, is_in_foreground, take_inheritance
-from portway.supervisor.telling import tell_death, tell_failure, tell_start
-from portway.supervisor.watch import INTERVAL, Watcher
+from portway.supervisor.telling import tell_failure, tell_start
+from portway.supervisor.watch import Watcher
 
 log = logging.getLogger("portway.error")
 
@@ -133,8 +134,6 @@ class Supervisor:
         self._inbox = Inbox()
         self._signals = signals.SignalQueue()
         self._selector = selectors.DefaultSelector()
-        # How processes ended that nobody knew, while workers are being forked.
-        self._strangers: dict[int, str] = {}
         self._notifier = Notifier(os.environ)
         self._reloads = Reloads(
             self.children, generations, self._strength, self._notifier, reload, keep_addresses
@@ -157,9 +156,11 @@ class Supervisor:
         )
         self._ending = Ending(self.children, self._succession, self._notifier)
         self._watcher = Watcher() if settings.reload else None
-        self._watch_at = 0.0
         self._performer = Performer(
             self.children, generations, target, self.board, logs, self._inbox, run_worker, self._close_own
+        )
+        self._hearing = Hearing(
+            self.children, generations, self.board, self._performer, self._watcher, self._ending
         )
         self._methods: dict[type[Any], Callable[[Any], None]] = {
             **self._performer.methods,
@@ -209,15 +210,20 @@ class Supervisor:
         # known.
         deaths = spawn.reap()
         for message in self._inbox.take():
-            self._receive(message, now)
+            self._hearing.message(message, now)
         for number in numbers:
             self.heed(number)
         for pid, how in deaths:
-            self._note_death(pid, how, now)
+            if self._succession.reaped(pid, how):
+                # Whoever sent the workers to rest relied on the new server.
+                self._strength.wake()
+            else:
+                self._hearing.death(pid, how, now)
         self._control.take(now)
-        self._note_beats()
+        self._hearing.beats()
         self._gauge.look(self.children, limits_of(self._settings()), now)
-        self._look_at_files(now)
+        if self._watcher is not None and self._watcher.has_changes(now):
+            self.on_reload()
         self._ending.look(self._settings(), now)
         self._follow_plan(now)
         self._tell_state(now)
@@ -251,7 +257,7 @@ class Supervisor:
             self._gauge.next_look(wanted.recycle),
             self._control.next_deadline(),
             self._ending.delayed_until,
-            self._watch_at if self._watcher is not None else None,
+            self._watcher.next_look if self._watcher is not None else None,
         ]
         deadline = min((time for time in times if time is not None), default=None)
         begun = monotonic()
@@ -260,7 +266,7 @@ class Supervisor:
             timeout = TICK if timeout is None else min(timeout, TICK)
         self._selector.select(timeout)
         if timeout is not None and monotonic() - begun - timeout > TICK:
-            self._forgive_silence()
+            self._hearing.forgive_silence(monotonic())
 
     def _wanted(self) -> Wanted:
         return Wanted(
@@ -296,87 +302,6 @@ class Supervisor:
         self._inbox.close()
         self._performer.close()
         self._succession.close()
-
-    # What happened: processes.
-
-    def _note_death(self, pid: int, how: str, now: float) -> None:
-        if self._succession.reaped(pid, how):
-            # Whoever sent the workers to rest relied on the new server.
-            self._strength.wake()
-            return
-        death = self.children.reaped(pid, how, now)
-        if death is None:
-            # An orphan of the application's, or a worker that died before we were told that it was there.
-            if self.children.is_forking():
-                self._strangers[pid] = how
-            log.debug("Process %d, which is none of ours, %s.", pid, how)
-            return
-        if isinstance(death.child, Child):
-            self.board.retire(death.child.nr)
-        else:
-            self._performer.forget_mold(death.child.generation)
-        tell_death(death, how, self._ending.stop is not Stop.NO, self.children.candidate)
-
-    def _note_beats(self) -> None:
-        for child in self.children.workers.values():
-            if child.pid:
-                self.children.worker_beat(child.nr, self.board.heartbeat(child.nr) / 1e9)
-
-    def _forgive_silence(self) -> None:
-        """Begin to listen anew: not only the workers were stopped for a while but this process too."""
-        now = monotonic()
-        for child in self.children.workers.values():
-            if child.beat:
-                self.children.worker_beat(child.nr, now)
-
-    # What happened: messages.
-
-    def _receive(self, message: Message, now: float) -> None:
-        try:
-            self._understand(message, now)
-        except (KeyError, TypeError, ValueError) as error:
-            # Only a process that is out of its mind sends such; it must not take the supervisor with it.
-            log.debug("A message of type %r makes no sense: %r", message["type"], error)
-
-    def _understand(self, message: Message, now: float) -> None:
-        children, generation = self.children, message["generation"]
-        match message["type"]:
-            case "mold_ready":
-                mounts = [(url, folder, kind) for url, folder, kind in message["mounts"]]
-                self._generations.get(generation).mounts = mounts
-                children.mold_ready(generation)
-            case "mold_failed":
-                children.mold_failed(generation, unpack_failure(message["failure"]))
-            case "mold_moved":
-                self._performer.move_mold(generation, message["mold"])
-            case "spawned":
-                self._note_spawned(message["nr"], generation, message["worker"], now)
-            case "spawn_failed":
-                failure = unpack_failure(message["failure"])
-                log.error("%s", failure.summary)
-                children.spawn_failed(message["nr"], generation, failure, now)
-            case "ready":
-                worker = children.worker_ready(message["pid"], now)
-                if worker is not None:
-                    log.debug("Worker %d (process %d) is ready.", message["nr"], message["pid"])
-                    self._ending.announce(worker)
-            case "failed":
-                children.worker_failed(message["pid"], unpack_failure(message["failure"]))
-            case "retire":
-                children.worker_wishes(message["pid"], str(message["reason"]))
-            case "files" if self._watcher is not None:
-                self._watcher.add(message["paths"])
-
-    def _note_spawned(self, nr: int, generation: int, worker: int, now: float) -> None:
-        if self.children.worker_spawned(nr, generation, worker, now) is None:
-            # Nobody has asked for it, and its slot is another's.
-            send_signal(worker, signal.SIGKILL)
-            return
-        how = self._strangers.pop(worker, None)
-        if how is not None:
-            self._note_death(worker, how, now)
-        if not self.children.is_forking():
-            self._strangers.clear()
 
     # What happened: signals. The methods have the names of signals.MEANINGS.
 
@@ -441,16 +366,6 @@ class Supervisor:
 
     def on_reap(self, _number: signal.Signals) -> None:
         """Do nothing: the dead are looked for in every turn."""
-
-    def _look_at_files(self, now: float) -> None:
-        if self._watcher is None or now < self._watch_at or self._ending.begun:
-            return
-        self._watch_at = now + INTERVAL
-        changed = self._watcher.changes()
-        if changed:
-            others = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
-            log.info("Changed: %s%s.", os.path.relpath(changed[0]), others)
-            self.on_reload()
 
     # What the plan says and the performer does not do.
 

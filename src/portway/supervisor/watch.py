@@ -5,8 +5,11 @@ application are imported only by the first request (a Django project's views, fo
 appear.
 """
 
+import logging
 import os
 from collections.abc import Iterable
+
+log = logging.getLogger("portway.error")
 
 #: Seconds between two looks.
 INTERVAL = 1.0
@@ -21,6 +24,8 @@ class Watcher:
     def __init__(self) -> None:
         self._folders: set[str] = set()
         self._seen: dict[str, tuple[int, int]] = {}
+        #: When to look again, in seconds of the monotonic clock.
+        self.next_look = 0.0
 
     def add(self, paths: Iterable[str]) -> None:
         """Watch these files, from how they are now on, and what else there is in their folders."""
@@ -30,6 +35,17 @@ class Watcher:
                 continue
             self._folders.add(folder)
             self._seen.update(_look(folder))
+
+    def has_changes(self, now: float) -> bool:
+        """Look, if it is time to; say what has changed, and return whether something has."""
+        if now < self.next_look:
+            return False
+        self.next_look = now + INTERVAL
+        changed = self.changes()
+        if changed:
+            others = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+            log.info("Changed: %s%s.", os.path.relpath(changed[0]), others)
+        return bool(changed)
 
     def changes(self) -> list[str]:
         """Return the files that were changed, made or removed since the last look."""
