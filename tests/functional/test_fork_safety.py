@@ -5,8 +5,12 @@ Against a real PostgreSQL. Two processes that write to one of its connections re
 
 import contextlib
 import json
+import os
 import signal
+import socket
+import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -261,11 +265,19 @@ def application(environ, start_response):
 
 
 def test_what_listens_cannot_be_imported_by_each_worker(project, serve):
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     folder = project(LISTENS.format(port=port))
     server = serve("app", "--workers", 2, cwd=folder)
     server.wait_for_log(rf"The import listens on 127.0.0.1:{port} \(made at {folder}/app.py:4 in <module>")
     assert whoever_answers(server) == (False, False)
+
+
+def test_postgresql_is_not_installed_where_it_is(postgresql, tmp_path):
+    for program in ("apt-get", "sudo"):
+        (tmp_path / program).write_text(f"#!/bin/sh\necho {program} was called\nexit 1\n")
+        (tmp_path / program).chmod(0o755)
+    script = Path(__file__).parents[2] / "deploy" / "install-postgresql"
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    done = subprocess.run([script], env={"PATH": path}, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
