@@ -215,6 +215,14 @@ def test_not_while_stopping(answered, want, stop):
     assert not any(isinstance(action, Recycle) for action in actions)
 
 
+def test_not_before_a_stop(make, want):
+    children = make("1R 1R", "1R", current=1)
+    children.worker_wishes(100, "hurt")
+    children.workers[1].since = 0.0
+    assert plan(children, want(2, recycle=None), NOW) == []
+    assert next_deadline(children, want(2, recycle=None), NOW) is None
+
+
 def test_a_worker_of_a_generation_that_ends_is_not_chosen(answered):
     children = answered("1R 2R 2R", 5000, molds="2R", current=2)
     assert recycled(children, 2, BY_REQUESTS) == []

@@ -35,9 +35,9 @@ class Gauge:
         self._weighed: dict[int, float] = {}
         self._has_warned = False
 
-    def next_look(self, limits: RecycleLimits) -> float | None:
+    def next_look(self, limits: RecycleLimits | None) -> float | None:
         """Return when `look` is to be called again; None where nothing has to be measured."""
-        return self._next if limits.requests or limits.memory else None
+        return self._next if limits is not None and (limits.requests or limits.memory) else None
 
     def look(self, children: Children, limits: RecycleLimits, now: float) -> None:
         """Measure what the limits are about and tell `children`, if it is time to."""

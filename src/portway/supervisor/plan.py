@@ -50,8 +50,8 @@ class Wanted:
     workers: how many there shall be. trial_workers: how many once the generation on trial is promoted. slots:
     how many worker numbers there are. graceful_timeout: seconds that a draining worker has. silence: seconds
     without a sign of life after which a worker is killed. recycle: what workers may reach before they are
-    replaced. startup, trial_startup: seconds that a mold has to load the application and a worker to become
-    ready, 0.0 for any time; of the generation that serves, and of the one on trial.
+    replaced, None where nobody is. startup, trial_startup: seconds that a mold has to load the application and
+    a worker to become ready, 0.0 for any time; of the generation that serves, and of the one on trial.
     """
 
     workers: int
@@ -60,7 +60,7 @@ class Wanted:
     graceful_timeout: float
     silence: float
     stop: Stop = Stop.NO
-    recycle: RecycleLimits = NO_LIMITS
+    recycle: RecycleLimits | None = NO_LIMITS
     startup: float = 0.0
     trial_startup: float = 0.0
 

@@ -65,13 +65,14 @@ def limits_of(settings: Settings) -> RecycleLimits:
     )
 
 
-def choose(children: Children, workers: int, limits: RecycleLimits, now: float) -> list[Recycle]:
+def choose(children: Children, workers: int, limits: RecycleLimits | None, now: float) -> list[Recycle]:
     """Return the workers whose replacement is to begin now.
 
-    workers: how many there shall be. Those that ask for it come first, because they know that something is
-    wrong with them; they do not wait for others that are draining. Then the oldest.
+    workers: how many there shall be. limits: None where nobody is replaced, because the server is about to
+    stop. Those that ask for it come first, because they know that something is wrong with them; they do not
+    wait for others that are draining. Then the oldest.
     """
-    if children.candidate or children.reload_asked:
+    if limits is None or children.candidate or children.reload_asked:
         return []
     mold = children.molds.get(children.current)
     if mold is None or mold.phase is not Phase.READY or now < mold.backoff.retry_at:
@@ -112,9 +113,9 @@ def why(child: Child, limits: RecycleLimits, now: float) -> str:
     return ""
 
 
-def next_expiry(children: Children, limits: RecycleLimits) -> list[float]:
+def next_expiry(children: Children, limits: RecycleLimits | None) -> list[float]:
     """Return when workers reach the end of their lifetime."""
-    if not limits.lifetime:
+    if limits is None or not limits.lifetime:
         return []
     return [
         child.since + limits.lifetime_of(child)

@@ -276,7 +276,7 @@ class Supervisor:
             graceful_timeout=self._settings().graceful_timeout,
             silence=SILENCE,
             stop=self._ending.stop,
-            recycle=limits_of(self._settings()),
+            recycle=None if self._ending.begun else limits_of(self._settings()),
             startup=self._settings().startup_timeout,
             trial_startup=self._generations.get(self.children.candidate).settings.startup_timeout,
         )
