@@ -9,7 +9,8 @@ before anything forks; the processes that follow share the descriptors and each 
 
 What is promised to the callers:
 
-- Writing never raises. A full disk or a closed pipe loses the line, and `lost` counts it.
+- Writing never raises. A full disk or a closed pipe loses the line, and `lost` counts it. That lines are lost is said
+  once a minute at most: of the access log in the error log, of the error log on standard error.
 - A line is written with one system call to a descriptor in append mode: lines of several processes do not
   mix.
 - A message cannot forge another: control characters in it are escaped. Lines of a traceback, and those of a
@@ -22,7 +23,10 @@ import logging
 import os
 import re
 import threading
+from collections.abc import Callable
 from typing import Any
+
+from portway.observe.seldom import Seldom
 
 ERROR_LOGGER = "portway.error"
 ACCESS_LOGGER = "portway.access"
@@ -43,12 +47,15 @@ class LogFile:
     """A descriptor that lines are written to.
 
     path: of the file, which is made where it is missing; None for a stream that is already open as `fd`.
-    lost: how many lines could not be written. Raises OSError when the file cannot be opened.
+    lost: how many lines could not be written. complain: is given a sentence about that. Raises OSError when the file
+    cannot be opened.
     """
 
     def __init__(self, path: str | None, fd: int = -1) -> None:
         self.path = path
         self.lost = 0
+        self.complain: Callable[[str], None] | None = None
+        self._seldom = Seldom()
         self.fd = fd if path is None else _open(path)
 
     def write(self, line: str) -> None:
@@ -59,8 +66,14 @@ class LogFile:
             while written < len(data):
                 data = data[written:]
                 written = os.write(self.fd, data)
-        except OSError:
+        except OSError as error:
             self.lost += 1
+            if self.complain is not None and self._seldom.is_due("lost"):
+                name = self.path if self.path is not None else "on standard output"
+                why = error.strerror or error
+                self.complain(
+                    f"The log {name} cannot be written: {why}. Its lines are lost meanwhile; requests are not."
+                )
 
     def reopen(self) -> None:
         """Go on in a new file of the same name, after the old one was moved away.
@@ -210,10 +223,26 @@ def configure_logging(errorlog: str = "-", loglevel: str = "info", accesslog: st
             if error.path is not None:
                 os.close(error.fd)
             raise
+    if error.path is not None:
+        error.complain = _tell_standard_error
+    if access is not None:
+        access.complain = _tell_error_log
     with _configuring:
         _connect(ERROR_LOGGER, LEVELS[loglevel], error, ErrorFormatter())
         _connect(ACCESS_LOGGER, logging.INFO, access, PlainFormatter())
     return Logs(error, access)
+
+
+def _tell_standard_error(sentence: str) -> None:
+    try:
+        os.write(2, f"portway: {sentence}\n".encode("utf-8", "backslashreplace"))
+    except OSError:
+        # There is nobody left to tell.
+        pass
+
+
+def _tell_error_log(sentence: str) -> None:
+    logging.getLogger(ERROR_LOGGER).error("%s", sentence)
 
 
 def _connect(name: str, level: int, file: LogFile | None, formatter: logging.Formatter) -> None:

@@ -24,6 +24,7 @@ except ModuleNotFoundError:
 from portway.http.errors import RemoteProtocolError
 from portway.http.events import CONNECTION_CLOSED, END_OF_MESSAGE, NEED_DATA
 from portway.http.response import CONTINUE
+from portway.observe.seldom import Seldom
 from portway.worker.replies import file_head, log_answer, log_loss, refusal
 from portway.wsgi.input import RequestBody
 from portway.wsgi.sink import ClientDisconnected
@@ -42,6 +43,7 @@ else:
     from portway.worker.transport import Transport
 
 log = logging.getLogger("portway.error")
+seldom = Seldom()
 
 # Phases; each names what the deadline of the moment is for. Like the other numbers here they are C integers in the
 # compiled form, which nobody can import.
@@ -274,7 +276,10 @@ class Connection(Transport):
                 self.close()
                 return None
             except OSError as error:
-                log.error("Could not keep a request's body on disk: %s. Answered 503.", error)
+                if seldom.is_due("body"):
+                    log.error(
+                        "Could not keep a request's body on disk: %s. Such requests are answered 503.", error
+                    )
                 self._answer_error(503, now)
                 return None
             exchange.ready = now
