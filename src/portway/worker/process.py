@@ -27,7 +27,6 @@ from portway.net.system import Poller
 from portway.observe.access import AccessLog
 from portway.observe.scoreboard import WorkerState
 from portway.worker.acceptor import Acceptor, prepare_listening_socket
-from portway.worker.allocator import keep_freed_memory
 from portway.worker.deadlines import Deadlines
 from portway.worker.io_bound import IoBound
 from portway.worker.leadership import Leadership, Seat
@@ -40,6 +39,7 @@ from portway.worker.service import Service
 from portway.worker.site import Site
 from portway.worker.slow import SlowRequests
 from portway.worker.spec import WorkerSpec
+from portway.worker.tuning import keep_freed_memory, wake_on_time
 from portway.worker.warmup import warm_up
 from portway.wsgi.environ import EnvironBuilder
 from portway.wsgi.gateway import Gateway
@@ -59,6 +59,7 @@ BOOT_ERROR = 3
 def run_worker(spec: WorkerSpec) -> int:
     """Serve until told to stop; return the exit code. Called in the main thread of the worker's own process."""
     keep_freed_memory()
+    wake_on_time()
     return Worker(spec).run()
 
 
