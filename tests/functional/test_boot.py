@@ -153,3 +153,19 @@ def test_a_flag_that_is_wrong(serve):
     server = serve("hello", "--workers", "many", ready=False)
     assert server.wait() == 2
     assert "--workers many" in server.log
+
+
+def test_on_a_kernel_without_descriptors_of_processes(serve):
+    """Before Linux 5.3, and under tools like valgrind, which do not know the call."""
+    program = """
+import errno, os, runpy
+
+def pidfd_open(pid, flags=0):
+    raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+os.pidfd_open = pidfd_open
+runpy.run_module("portway", run_name="__main__", alter_sys=True)
+"""
+    server = serve("hello:application", program=("-c", program))
+    assert server.get("/").status == 200
+    assert "forked all the same: [Errno 38]" in server.log

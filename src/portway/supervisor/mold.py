@@ -93,10 +93,18 @@ class Mold:
             self._prepare()
             if settings.preload_app is None:
                 # Whether the application can be forked is known when it is too late to take the import back.
-                self._understudy = Understudy(self._spec.supervisor, self._take_over)
+                self._understudy = self._make_understudy()
         except BaseException as error:  # noqa: BLE001 - whatever it is, the operator gets a report
             return self._fail(error)
         return self._load_and_fork()
+
+    def _make_understudy(self) -> Understudy | None:
+        try:
+            return Understudy(self._spec.supervisor, self._take_over)
+        except OSError as error:
+            # A kernel before 5.3 has no pidfd_open; there it is as it would be with --preload.
+            log.info("An application that cannot be forked after its import is forked all the same: %s.", error)
+            return None
 
     def _take_over(self) -> int:
         """Be the mold of an application that must not be forked after its import, in the place of the one before."""
