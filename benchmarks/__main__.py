@@ -1,6 +1,7 @@
 """The command `python -m benchmarks`, which `make bench` and `make bench-costs` call; see --help."""
 
 import argparse
+import json
 import shutil
 import signal
 import sys
@@ -73,6 +74,12 @@ def _parser() -> argparse.ArgumentParser:
             "--output", type=Path, default=results.FOLDER, help="the folder for results (benchmarks/results)"
         )
         each.add_argument("--no-plot", action="store_true", help="draw nothing")
+    again = commands.add_parser(
+        "again",
+        help="replace the work of a results file by that of a later one, in which it was measured again",
+    )
+    again.add_argument("file", type=Path, help="the results file that is changed")
+    again.add_argument("later", type=Path, help="the results file with the newer figures")
     for name, text in (
         ("show", "print the tables of a results file"),
         ("readme", "put the short table of a results file into README.md"),
@@ -186,10 +193,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.command == "show":
             print(_text(results.read(arguments.file or results.newest("bench"))))
             return 0
+        if arguments.command == "again":
+            found = results.read(arguments.file)
+            replaced = results.replace_work(found, results.read(arguments.later))
+            arguments.file.write_text(json.dumps(found, indent=1) + "\n")
+            print(f"{arguments.file}: {', '.join(replaced)}")
+            return 0
         if arguments.command in ("readme", "docs"):
             return _write(arguments)
         return _measure(arguments)
-    except (NoResultsError, LookupError, OSError) as error:
+    except (NoResultsError, LookupError, OSError, ValueError) as error:
         run.say(f"benchmarks: {error}")
         return 1
     except KeyboardInterrupt:

@@ -232,7 +232,13 @@ def full_tables(results: Results, plot: str = "") -> str:
         for known in results["servers"].values()
     ]
     described = machine.one_line(results["machine"])
-    parts.append(fill(f"Measured {results['made'][:10]} on: {described}. Servers: {', '.join(versions)}."))
+    again = [results["work"][name]["title"] for name in results.get("measured_again", {})]
+    parts.append(
+        fill(
+            f"Measured {results['made'][:10]} on: {described}. Servers: {', '.join(versions)}."
+            + (f" Measured again, in a run of its own: {'; '.join(again)}." if again else "")
+        )
+    )
     return "\n\n".join(parts) + "\n"
 
 

@@ -4,7 +4,8 @@
      "servers": {name: {"title", "version"} | {"title", "missing": reason}},
      "work": {name: {"title", "headline", "unit", "better", "rounds": [{server: figures}, ...]}}}
 
-A file of costs has "curves" in place of "work": see benchmarks.costs.
+Where some kinds of work were measured again, their "rounds" are the later ones, and "measured_again" says when:
+{name of the work: ISO time}. A file of costs has "curves" in place of "work": see benchmarks.costs.
 """
 
 import json
@@ -52,3 +53,20 @@ def newest(kind: str, folder: Path = FOLDER) -> Path:
     if not found:
         raise NoResultsError(f"there is no {kind} file in {folder}; make one with: make {kind}")
     return found[-1]
+
+
+def replace_work(bench: Results, later: Results) -> list[str]:
+    """Put the work of a later run in the place of the same work of a comparison; return which work that was.
+
+    For work that something else on the machine has disturbed. All servers of it are replaced, so that ratios are within
+    one run still. Raises ValueError if a server of the first is missing in the later one.
+    """
+    for name, work in later["work"].items():
+        measured = [
+            {server for one in run["work"][name]["rounds"] for server in one} for run in (bench, later)
+        ]
+        if missing := sorted(measured[0] - measured[1]):
+            raise ValueError(f"{name} was not measured again for {', '.join(missing)}")
+        bench["work"][name] = work
+        bench.setdefault("measured_again", {})[name] = later["made"]
+    return list(later["work"])

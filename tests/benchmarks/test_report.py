@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import report
+from benchmarks import report, results
 
 ROUNDS = [
     {
@@ -144,3 +144,22 @@ def test_markers_in_the_wrong_order_are_none(tmp_path):
     page.write_text("<!-- speed: end --> <!-- speed: begin -->")
     with pytest.raises(LookupError, match="speed: begin"):
         report.write_between(page, "speed", "new")
+
+
+class TestWorkMeasuredAgain:
+    """A later run's figures in the place of those of a run that was disturbed."""
+
+    def test_the_later_rounds_are_shown_and_said_to_be_later(self, measured):
+        bench, later = measured(ROUNDS), measured(ROUNDS[1:])
+        later["made"] = "2026-01-06T00:00:00+00:00"
+        assert results.replace_work(bench, later) == ["hello-1"]
+        assert bench["work"]["hello-1"]["rounds"] == ROUNDS[1:]
+        assert bench["measured_again"] == {"hello-1": later["made"]}
+        shown = " ".join(report.full_tables(bench).split())
+        assert "Measured again, in a run of its own: hello, 13 bytes." in shown
+
+    def test_not_for_some_servers_only(self, measured):
+        bench, later = measured(ROUNDS), measured([{"portway": {"rate": 1.0}}])
+        with pytest.raises(ValueError, match="hello-1 was not measured again for granian"):
+            results.replace_work(bench, later)
+        assert "measured_again" not in bench

@@ -103,7 +103,9 @@ class Mold:
             return Understudy(self._spec.supervisor, self._take_over)
         except OSError as error:
             # A kernel before 5.3 has no pidfd_open; there it is as it would be with --preload.
-            log.info("An application that cannot be forked after its import is forked all the same: %s.", error)
+            log.info(
+                "An application that cannot be forked after its import is forked all the same: %s.", error
+            )
             return None
 
     def _take_over(self) -> int:
