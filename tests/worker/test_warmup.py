@@ -261,7 +261,7 @@ def test_a_host_that_the_project_accepts(monkeypatch, hosts, host):
     import sys
     from types import SimpleNamespace
 
-    settings = SimpleNamespace(configured=True, ALLOWED_HOSTS=hosts)
+    settings = SimpleNamespace(configured=True, DEBUG=False, ALLOWED_HOSTS=hosts)
     monkeypatch.setitem(sys.modules, "django.conf", SimpleNamespace(settings=settings))
     assert accepted_host() == host
     site = Site()
