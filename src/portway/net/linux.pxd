@@ -17,3 +17,6 @@ cdef extern from "<sys/epoll.h>" nogil:
         epoll_data_t data
 
     int epoll_wait(int epfd, epoll_event *events, int maxevents, int timeout)
+
+cdef extern from "<sched.h>" nogil:
+    int sched_yield()

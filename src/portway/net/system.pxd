@@ -3,6 +3,7 @@ cimport cython
 from portway.net.linux cimport epoll_event
 
 cpdef double clock() noexcept
+cpdef object give_way()
 cpdef object receive(object sock, int fd, Py_ssize_t size)
 cpdef Py_ssize_t transmit(object sock, int fd, bytes data) except -2
 

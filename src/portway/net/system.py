@@ -19,7 +19,7 @@ except ModuleNotFoundError:
 if cython.compiled:
     from cython.cimports.cpython.bytes import PyBytes_FromStringAndSize
     from cython.cimports.libc.errno import errno as c_errno
-    from cython.cimports.portway.net.linux import MSG_NOSIGNAL, epoll_wait, recv, send
+    from cython.cimports.portway.net.linux import MSG_NOSIGNAL, epoll_wait, recv, sched_yield, send
     from cython.cimports.posix.time import CLOCK_MONOTONIC, clock_gettime, timespec
 
 # The most that is received or sent with the GIL held, in bytes.
@@ -46,6 +46,16 @@ def clock() -> cython.double:
         clock_gettime(CLOCK_MONOTONIC, cython.address(now))
         return now.tv_sec + now.tv_nsec * 1e-9
     return time.monotonic()
+
+
+def give_way() -> object:
+    """Let another thread have the GIL, if one waits for it."""
+    if cython.compiled:
+        with cython.nogil:
+            sched_yield()
+    else:
+        time.sleep(0)
+    return None
 
 
 def receive(sock: socket.socket, fd: cython.int, size: cython.Py_ssize_t) -> bytes | None:

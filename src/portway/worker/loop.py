@@ -22,13 +22,13 @@ except ModuleNotFoundError:
 from portway.wsgi.timeout import RequestTimeout
 
 if cython.compiled:
-    from cython.cimports.portway.net.system import Poller, clock
+    from cython.cimports.portway.net.system import Poller, clock, give_way
     from cython.cimports.portway.worker.connection import Connection
     from cython.cimports.portway.worker.exchange import Exchange
     from cython.cimports.portway.worker.leadership import Seat
     from cython.cimports.portway.worker.service import Service
 else:
-    from portway.net.system import Poller, clock
+    from portway.net.system import Poller, clock, give_way
     from portway.worker.connection import Connection
     from portway.worker.exchange import Exchange
     from portway.worker.leadership import Seat
@@ -273,6 +273,9 @@ class Loop:
                 self.leadership.requeue(exchange)
                 return
             exchange = self._finish(exchange, False) if self._run(exchange, seat) else None
+            # Between two requests is a better moment than in the middle of one, where the interpreter would take the
+            # GIL away, and the compiled form has not given it away in any of this.
+            give_way()
 
     @cython.cfunc
     def _run(self, exchange: Any, seat: Seat) -> cython.bint:
