@@ -102,9 +102,12 @@ def stubborn(name):
     """Go on after everything, until a file of this name exists."""
     end = time.monotonic() + 60
     count = 0
-    while not os.path.exists(name) and time.monotonic() < end:
+    while True:
+        # It may come in any of these lines.
         try:
-            time.sleep(0.01)
+            while not os.path.exists(name) and time.monotonic() < end:
+                time.sleep(0.01)
+            break
         except BaseException:
             count += 1
     NOTES.append(f"stubborn: interrupted {count} times")
